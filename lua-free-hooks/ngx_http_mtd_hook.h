@@ -190,4 +190,76 @@ ngx_http_mtd_add_hook(ngx_conf_t *cf, const ngx_http_mtd_hook_t *hook)
 }
 
 
+/* a walk over the client's headers, part is NULL at its start */
+
+typedef struct {
+    ngx_list_part_t     *part;
+    ngx_uint_t           i;
+} ngx_http_mtd_walk_t;
+
+
+/* the next header, or NULL; those that were taken away have no hash */
+
+static ngx_inline ngx_table_elt_t *
+ngx_http_mtd_next_header(ngx_http_request_t *r, ngx_http_mtd_walk_t *walk)
+{
+    ngx_table_elt_t  *h;
+
+    if (walk->part == NULL) {
+        walk->part = &r->headers_in.headers.part;
+        walk->i = 0;
+    }
+
+    for ( ;; ) {
+
+        while (walk->i < walk->part->nelts) {
+            h = (ngx_table_elt_t *) walk->part->elts + walk->i++;
+
+            if (h->hash) {
+                return h;
+            }
+        }
+
+        if (walk->part->next == NULL) {
+            return NULL;
+        }
+
+        walk->part = walk->part->next;
+        walk->i = 0;
+    }
+}
+
+
+/* name is a literal in lower case */
+
+#define ngx_http_mtd_header_is(h, name)                                       \
+    ((h)->key.len == sizeof(name) - 1                                         \
+     && ngx_strncmp((h)->lowcase_key, name, sizeof(name) - 1) == 0)
+
+
+/* adds a header to the answer; name and value must live as long as r */
+
+static ngx_inline ngx_table_elt_t *
+ngx_http_mtd_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->hash = 1;
+    h->key = *name;
+    h->value = *value;
+    h->lowcase_key = NULL;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return h;
+}
+
+
 #endif /* _NGX_HTTP_MTD_HOOK_H_INCLUDED_ */

@@ -56,5 +56,13 @@ typedef struct {
 mtd_verdict_t mtd_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
     const mtd_record_t *rec, uint32_t now);
 
+/*
+ * Of two records that are found for one identity each is decided on, and
+ * this verdict stands: block before remediate before allow, then the reason
+ * that comes first in the list.
+ */
+
+mtd_verdict_t mtd_stricter_verdict(mtd_verdict_t a, mtd_verdict_t b);
+
 
 #endif /* _MTD_POLICY_H_INCLUDED_ */

@@ -72,8 +72,10 @@ typedef struct {
 const mtd_str_t *mtd_field_name(unsigned field);
 
 /*
- * Fills what is decided on, texts excepted.  Returns the first field that
- * could not be read, or -1; such a field counts as unknown and sets damaged.
+ * Fills what is decided on; the numbers of the texts become 0.  Returns the
+ * first field that could not be read, or -1; such a field counts as unknown
+ * and sets damaged.  A text that is too long or has control bytes is such a
+ * field, too.
  */
 
 int mtd_record_parse(mtd_record_t *rec, const mtd_fields_t *fields);
@@ -81,13 +83,6 @@ int mtd_record_parse(mtd_record_t *rec, const mtd_fields_t *fields);
 /* 1 if every field is absent: there is no such device */
 
 int mtd_fields_empty(const mtd_fields_t *fields);
-
-/*
- * The one order of strictness: 1 if a must win over b where two records
- * are found for one identity.
- */
-
-int mtd_record_stricter(const mtd_record_t *a, const mtd_record_t *b);
 
 
 #endif /* _MTD_RECORD_H_INCLUDED_ */

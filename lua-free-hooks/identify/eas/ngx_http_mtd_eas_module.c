@@ -1,0 +1,142 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_mtd_hook.h"
+#include "mtd_eas.h"
+
+
+typedef struct {
+    ngx_int_t    kind;
+} ngx_http_mtd_eas_main_conf_t;
+
+
+static ngx_int_t ngx_http_mtd_eas_identify(ngx_http_request_t *r,
+    ngx_uint_t protocol, ngx_http_mtd_identity_t *id);
+
+static ngx_int_t ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf);
+static void *ngx_http_mtd_eas_create_main_conf(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_mtd_eas_module_ctx = {
+    ngx_http_mtd_eas_preconfiguration,     /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_mtd_eas_create_main_conf,     /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_mtd_eas_module = {
+    NGX_MODULE_V1,
+    &ngx_http_mtd_eas_module_ctx,          /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_mtd_hook_t  ngx_http_mtd_eas_hook = {
+    NGX_HTTP_MTD_HOOK_MAJOR,
+    NGX_HTTP_MTD_HOOK_MINOR,
+    sizeof(ngx_http_mtd_hook_t),
+    ngx_string("eas"),
+    ngx_http_mtd_eas_identify,
+    NULL,
+    NULL
+};
+
+
+static ngx_int_t
+ngx_http_mtd_eas_identify(ngx_http_request_t *r, ngx_uint_t protocol,
+    ngx_http_mtd_identity_t *id)
+{
+    mtd_eas_t                      eas;
+    mtd_str_t                      args;
+    ngx_uint_t                     i;
+    ngx_http_mtd_candidate_t      *candidate;
+    ngx_http_mtd_eas_main_conf_t  *emcf;
+
+    if (protocol != MTD_PROTOCOL_EAS) {
+        return NGX_DECLINED;
+    }
+
+    if (r->args.len == 0 && r->method == NGX_HTTP_OPTIONS) {
+        return NGX_DECLINED;
+    }
+
+    args.len = r->args.len;
+    args.data = r->args.data;
+
+    if (mtd_eas_parse(&eas, &args) != MTD_EAS_OK) {
+        id->why = eas.why;
+        return NGX_HTTP_MTD_MALFORMED;
+    }
+
+    if (eas.no_device) {
+        return NGX_DECLINED;
+    }
+
+    emcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_eas_module);
+
+    for (i = 0; i < eas.n; i++) {
+        candidate = &id->candidate[i];
+
+        candidate->kind = emcf->kind;
+        candidate->len = eas.id[i].len;
+        ngx_memcpy(candidate->data, eas.id[i].data, eas.id[i].len);
+    }
+
+    id->n = eas.n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_str_t                      kind = ngx_string("eas");
+    ngx_http_mtd_api_t            *api;
+    ngx_http_mtd_eas_main_conf_t  *emcf;
+
+    api = ngx_http_mtd_api(cf);
+    if (api == NULL) {
+        return NGX_ERROR;
+    }
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_eas_module);
+
+    emcf->kind = api->add_kind(cf, &kind);
+    if (emcf->kind == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return api->add_hook(cf, &ngx_http_mtd_eas_hook);
+}
+
+
+static void *
+ngx_http_mtd_eas_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_eas_main_conf_t));
+}

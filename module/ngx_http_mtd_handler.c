@@ -1,0 +1,233 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_http_mtd_module.h"
+
+
+static ngx_int_t ngx_http_mtd_policy_of(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+
+
+/*
+ * PREACCESS, so that "satisfy any" cannot overrule a refusal; NGX_DECLINED
+ * is an allow, because NGX_OK would skip the other handlers of the phase.
+ */
+
+ngx_int_t
+ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_http_mtd_ctx_t       *ctx;
+    ngx_http_mtd_srv_conf_t  *mscf;
+    ngx_http_mtd_loc_conf_t  *mlcf;
+
+    mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
+
+    if (!mscf->gated || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mtd preaccess handler");
+
+    ctx = ngx_http_mtd_request_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
+
+    if (ctx->state == NGX_HTTP_MTD_WAITING) {
+        return NGX_AGAIN;
+    }
+
+    if (mlcf->mode == NGX_HTTP_MTD_OFF) {
+
+        if (ctx->state == NGX_HTTP_MTD_READ) {
+            ngx_memzero(&ctx->facts, sizeof(mtd_facts_t));
+            ctx->facts.exempt = 1;
+            ctx->verdict = mtd_decide(NULL, &ctx->facts, NULL, 0);
+            ctx->state = NGX_HTTP_MTD_DECIDED;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (ctx->state == NGX_HTTP_MTD_DECIDED) {
+        return ctx->verdict.decision == MTD_ALLOW ? NGX_DECLINED
+                                                  : (ngx_int_t) ctx->status;
+    }
+
+    ctx->store = mlcf->store;
+
+    if (ctx->state == NGX_HTTP_MTD_READ
+        && (ctx->facts.malformed || ctx->facts.path_refused
+            || ctx->facts.open_endpoint))
+    {
+        ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
+
+    } else {
+        rc = ngx_http_mtd_identify(r, ctx, mlcf);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_AGAIN ? NGX_AGAIN
+                                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ctx->verdict.decision != MTD_ALLOW) {
+        return ngx_http_mtd_refuse(r, ctx, mlcf);
+    }
+
+    ctx->state = NGX_HTTP_MTD_DECIDED;
+    ngx_http_mtd_count(ctx);
+
+    return NGX_DECLINED;
+}
+
+
+mtd_verdict_t
+ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, const mtd_record_t *rec)
+{
+    /* these stand before any policy */
+
+    if (ctx->facts.malformed || ctx->facts.path_refused
+        || ctx->facts.open_endpoint)
+    {
+        return mtd_decide(NULL, &ctx->facts, NULL, 0);
+    }
+
+    if (ngx_http_mtd_policy_of(r, ctx, mlcf) != NGX_OK) {
+        ctx->facts.policy_error = 1;
+    }
+
+    return mtd_decide(ctx->policy ? &ctx->policy->policy : NULL, &ctx->facts,
+                      rec, ngx_time());
+}
+
+
+/* evaluated when the record is known: it may decide which policy applies */
+
+static ngx_int_t
+ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf)
+{
+    ngx_str_t                   name;
+    ngx_uint_t                  i;
+    ngx_http_mtd_policy_t     **policy;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    if (mlcf->mode == NGX_HTTP_MTD_POLICY) {
+        ctx->policy = mlcf->policy;
+        return NGX_OK;
+    }
+
+    ctx->policy = NULL;
+
+    if (ngx_http_complex_value(r, mlcf->variable, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (name.len == 3 && ngx_strncmp(name.data, "off", 3) == 0) {
+        ctx->facts.exempt = 1;
+        return NGX_OK;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
+    policy = mmcf->policies.elts;
+
+    for (i = 0; i < mmcf->policies.nelts; i++) {
+
+        if (policy[i]->name.len == name.len
+            && ngx_memcmp(policy[i]->name.data, name.data, name.len) == 0)
+        {
+            ctx->policy = policy[i];
+            return NGX_OK;
+        }
+    }
+
+    ctx->why = "the mtd variable names no policy";
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_mtd_count(ngx_http_mtd_ctx_t *ctx)
+{
+    static ngx_uint_t  counters[] = {
+        0, NGX_MTD_COUNT_HIT, NGX_MTD_COUNT_MISS, NGX_MTD_COUNT_NEGATIVE,
+        NGX_MTD_COUNT_STALE, NGX_MTD_COUNT_ERROR
+    };
+
+    if (ctx->store == NULL) {
+        return;
+    }
+
+    ngx_mtd_zone_count(&ctx->store->zone, ctx->verdict.reason);
+
+    if (ctx->verdict.decision != MTD_ALLOW) {
+        ngx_mtd_zone_count(&ctx->store->zone,
+                           ctx->verdict.decision == MTD_BLOCK
+                           ? NGX_MTD_COUNT_BLOCKED
+                           : NGX_MTD_COUNT_REMEDIATED);
+    }
+
+    if (ctx->source) {
+        ngx_mtd_zone_count(&ctx->store->zone, counters[ctx->source]);
+    }
+}
+
+
+/* the context outlives the refusal's own response, see request_ctx() */
+
+void
+ngx_http_mtd_cleanup(void *data)
+{
+    ngx_http_mtd_ctx_t *ctx = data;
+
+    if (ctx->state == NGX_HTTP_MTD_WAITING) {
+        ngx_mtd_lookup_cancel(ctx->ask->lookup);
+    }
+}
+
+
+ngx_int_t
+ngx_http_mtd_log_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t                   i;
+    ngx_http_mtd_ctx_t          *ctx;
+    ngx_http_mtd_verdict_t       verdict;
+    ngx_http_mtd_srv_conf_t     *mscf;
+    ngx_http_mtd_main_conf_t    *mmcf;
+    const ngx_http_mtd_hook_t  **hook;
+
+    mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
+
+    if (!mscf->gated || mmcf->audited == 0) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
+
+    if (ctx == NULL || ctx->state != NGX_HTTP_MTD_DECIDED) {
+        return NGX_OK;
+    }
+
+    ngx_http_mtd_verdict(r, ctx, &verdict);
+
+    hook = mmcf->hooks.elts;
+
+    for (i = 0; i < mmcf->hooks.nelts; i++) {
+        if (hook[i]->audit) {
+            hook[i]->audit(r, &verdict);
+        }
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,534 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_http_mtd_module.h"
+
+
+/* what was found for each candidate; owner is its identity's number */
+
+typedef struct {
+    ngx_uint_t               n;
+    ngx_uint_t               owner[NGX_MTD_LOOKUP_SLOTS];
+    ngx_mtd_answer_t         answer[NGX_MTD_LOOKUP_SLOTS];
+} ngx_http_mtd_answers_t;
+
+
+static ngx_int_t ngx_http_mtd_add_hook_handler(ngx_conf_t *cf,
+    const ngx_http_mtd_hook_t *hook);
+static ngx_int_t ngx_http_mtd_add_kind(ngx_conf_t *cf, ngx_str_t *name);
+static ngx_uint_t ngx_http_mtd_identities(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id);
+static ngx_uint_t ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_identity_t *id, ngx_uint_t n,
+    ngx_http_mtd_answers_t *answers);
+static ngx_int_t ngx_http_mtd_ask(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id, ngx_uint_t n);
+static void ngx_http_mtd_wait(ngx_http_request_t *r);
+static void ngx_http_mtd_asked(void *data);
+static void ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_answers_t *answers);
+static void ngx_http_mtd_combine(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_http_mtd_answers_t *answers);
+static void ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer,
+    ngx_uint_t first);
+static ngx_uint_t ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers);
+static uint64_t ngx_http_mtd_microseconds(void);
+
+
+void
+ngx_http_mtd_identity_offers(ngx_http_mtd_api_t *api)
+{
+    api->major = NGX_HTTP_MTD_HOOK_MAJOR;
+    api->minor = NGX_HTTP_MTD_HOOK_MINOR;
+    api->size = sizeof(ngx_http_mtd_api_t);
+    api->add_hook = ngx_http_mtd_add_hook_handler;
+    api->add_kind = ngx_http_mtd_add_kind;
+    api->send = ngx_http_mtd_send;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_add_hook_handler(ngx_conf_t *cf, const ngx_http_mtd_hook_t *hook)
+{
+    ngx_uint_t                   i;
+    ngx_http_mtd_main_conf_t    *mmcf;
+    const ngx_http_mtd_hook_t  **elt;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+
+    if (hook->major != NGX_HTTP_MTD_HOOK_MAJOR
+        || hook->size < sizeof(ngx_http_mtd_hook_t))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mtd hook \"%V\" was built for ABI %ui.%ui, "
+                           "it must be rebuilt for %d.%d", &hook->name,
+                           hook->major, hook->minor,
+                           NGX_HTTP_MTD_HOOK_MAJOR, NGX_HTTP_MTD_HOOK_MINOR);
+        return NGX_ERROR;
+    }
+
+    elt = mmcf->hooks.elts;
+
+    for (i = 0; i < mmcf->hooks.nelts; i++) {
+
+        if (elt[i]->name.len == hook->name.len
+            && ngx_memcmp(elt[i]->name.data, hook->name.data, hook->name.len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "mtd hook \"%V\" is registered twice",
+                               &hook->name);
+            return NGX_ERROR;
+        }
+    }
+
+    elt = ngx_array_push(&mmcf->hooks);
+    if (elt == NULL) {
+        return NGX_ERROR;
+    }
+
+    *elt = hook;
+
+    if (hook->audit) {
+        mmcf->audited = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_add_kind(ngx_conf_t *cf, ngx_str_t *name)
+{
+    mtd_str_t                  kind;
+    ngx_str_t                 *elt;
+    ngx_uint_t                 i;
+    ngx_http_mtd_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+
+    kind.len = name->len;
+    kind.data = name->data;
+
+    if (!mtd_kind_valid(&kind)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid kind of identity \"%V\", it must be eas, "
+                           "entra, intune, serial, imei, cert, udid or "
+                           "vendor.NAME", name);
+        return NGX_ERROR;
+    }
+
+    elt = mmcf->kinds.elts;
+
+    for (i = 0; i < mmcf->kinds.nelts; i++) {
+        if (elt[i].len == name->len
+            && ngx_memcmp(elt[i].data, name->data, name->len) == 0)
+        {
+            return i;
+        }
+    }
+
+    if (mmcf->kinds.nelts == NGX_MTD_KINDS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "more than %d kinds of identities", NGX_MTD_KINDS);
+        return NGX_ERROR;
+    }
+
+    elt = ngx_array_push(&mmcf->kinds);
+    if (elt == NULL) {
+        return NGX_ERROR;
+    }
+
+    *elt = *name;
+
+    return i;
+}
+
+
+ngx_int_t
+ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_http_mtd_answers_t   answers;
+    ngx_http_mtd_identity_t  id[NGX_HTTP_MTD_IDENTITIES];
+
+    if (ctx->state == NGX_HTTP_MTD_ANSWERED) {
+        ngx_http_mtd_collect(ctx, &answers);
+        ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+        return NGX_OK;
+    }
+
+    n = ngx_http_mtd_identities(r, ctx, id);
+
+    if (n == 0) {
+        ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
+        return NGX_OK;
+    }
+
+    ctx->identified = 1;
+
+    if (!ngx_http_mtd_cached(ctx, id, n, &answers)) {
+
+        rc = ngx_http_mtd_ask(r, ctx, id, n);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ngx_http_mtd_collect(ctx, &answers);
+    }
+
+    ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+
+    return NGX_OK;
+}
+
+
+/* returns how many the request has; 0: facts say why */
+
+static ngx_uint_t
+ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_identity_t *id)
+{
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n;
+    ngx_http_mtd_srv_conf_t     *mscf;
+    const ngx_http_mtd_hook_t  **hook;
+
+    mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
+    hook = mscf->identify->elts;
+    n = 0;
+
+    for (i = 0; i < mscf->identify->nelts; i++) {
+
+        id[n].n = 0;
+        id[n].why = NULL;
+
+        rc = hook[i]->identify(r, ctx->endpoint->protocol, &id[n]);
+
+        if (rc == NGX_DECLINED || (rc == NGX_OK && id[n].n == 0)) {
+            continue;
+        }
+
+        if (rc == NGX_OK) {
+
+            if (n++ == 0) {
+                ctx->hook = hook[i];
+            }
+
+            continue;
+        }
+
+        /* what a request can cause never becomes an allow */
+
+        ctx->hook = hook[i];
+        ctx->why = id[n].why;
+
+        if (rc == NGX_HTTP_MTD_AMBIGUOUS) {
+            ctx->facts.ambiguous = 1;
+
+        } else {
+            ctx->facts.malformed = 1;
+        }
+
+        return 0;
+    }
+
+    if (n == 0) {
+        ctx->facts.unidentified = 1;
+    }
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id,
+    ngx_uint_t n, ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t                 i, k;
+    ngx_mtd_lookups_t         *lookups;
+    ngx_http_mtd_candidate_t  *candidate;
+
+    lookups = &ctx->store->lookups;
+    answers->n = 0;
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < id[i].n; k++) {
+            candidate = &id[i].candidate[k];
+
+            if (!ngx_mtd_lookup_cached(lookups, candidate->kind,
+                                       candidate->data, candidate->len,
+                                       &answers->answer[answers->n]))
+            {
+                return 0;
+            }
+
+            answers->owner[answers->n++] = i;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_identity_t *id, ngx_uint_t n)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           i, k;
+    ngx_mtd_slot_t      *slot;
+    ngx_mtd_lookup_t    *lookup;
+    ngx_http_mtd_ask_t  *ask;
+    ngx_http_cleanup_t  *cln;
+
+    ask = ngx_palloc(r->pool, sizeof(ngx_http_mtd_ask_t));
+    lookup = ngx_pcalloc(r->pool, sizeof(ngx_mtd_lookup_t)
+                                  + (NGX_MTD_LOOKUP_SLOTS - 1)
+                                    * sizeof(ngx_mtd_slot_t));
+
+    if (ask == NULL || lookup == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ask->identity, id, n * sizeof(ngx_http_mtd_identity_t));
+
+    ask->request = r;
+    ask->started = ngx_http_mtd_microseconds();
+    ask->lookup = lookup;
+
+    lookup->lookups = &ctx->store->lookups;
+    lookup->pool = r->pool;
+    lookup->done = ngx_http_mtd_asked;
+    lookup->data = r;
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < id[i].n; k++) {
+            slot = &lookup->slot[lookup->n];
+
+            slot->kind = id[i].candidate[k].kind;
+            slot->value.len = id[i].candidate[k].len;
+            slot->value.data = ask->identity[i].candidate[k].data;
+
+            ask->owner[lookup->n++] = i;
+        }
+    }
+
+    ctx->ask = ask;
+
+    if (!ctx->cleanup) {
+        cln = ngx_http_cleanup_add(r, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_mtd_cleanup;
+        cln->data = ctx;
+        ctx->cleanup = 1;
+    }
+
+    rc = ngx_mtd_lookup_start(lookup);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ctx->state = NGX_HTTP_MTD_WAITING;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_mtd_wait;
+
+    return NGX_AGAIN;
+}
+
+
+/* a client's own events do not resume what waits for redis */
+
+static void
+ngx_http_mtd_wait(ngx_http_request_t *r)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mtd waits for redis");
+}
+
+
+/* from the event loop; r may be gone after its phases have been run */
+
+static void
+ngx_http_mtd_asked(void *data)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_connection_t    *c;
+    ngx_http_mtd_ctx_t  *ctx;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "mtd lookup is done");
+
+    ctx->state = NGX_HTTP_MTD_ANSWERED;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t         i;
+    ngx_mtd_lookup_t  *lookup;
+
+    lookup = ctx->ask->lookup;
+
+    answers->n = lookup->n;
+
+    for (i = 0; i < lookup->n; i++) {
+        answers->owner[i] = ctx->ask->owner[i];
+        answers->answer[i] = lookup->slot[i].answer;
+    }
+
+    ctx->lookup_time = ngx_http_mtd_microseconds() - ctx->ask->started;
+}
+
+
+/*
+ * The first identity names the device.  Of its candidates that are known
+ * the one with the stricter verdict is decided on.  Further identities may
+ * be unknown, but if they are known they must be this device.
+ */
+
+static void
+ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t         i, known, first;
+    ngx_mtd_answer_t  *answer;
+
+    known = 0;
+    first = 1;
+
+    for (i = 0; i < answers->n; i++) {
+        answer = &answers->answer[i];
+        ctx->source = ngx_max(ctx->source, (ngx_uint_t) answer->source);
+
+        if (answers->owner[i] == 0
+            && answer->source != NGX_MTD_LOOKUP_NEGATIVE
+            && answer->source != NGX_MTD_LOOKUP_ERROR)
+        {
+            known = 1;
+        }
+    }
+
+    if (known && answers->n > 1 && ngx_http_mtd_mismatch(answers)) {
+        ctx->facts.identity_mismatch = 1;
+    }
+
+    for (i = 0; i < answers->n; i++) {
+        answer = &answers->answer[i];
+
+        if (answer->source == NGX_MTD_LOOKUP_ERROR
+            || (answers->owner[i] == 0
+                && (answer->source != NGX_MTD_LOOKUP_NEGATIVE || !known)))
+        {
+            ngx_http_mtd_take(r, ctx, mlcf, answer, first);
+            first = 0;
+        }
+    }
+}
+
+
+static void
+ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer, ngx_uint_t first)
+{
+    mtd_record_t         record;
+    mtd_verdict_t        verdict;
+    ngx_http_mtd_ctx_t   before;
+
+    before = *ctx;
+    record = answer->record;
+
+    ctx->device = answer->device;
+    ctx->known = (answer->source != NGX_MTD_LOOKUP_NEGATIVE
+                  && answer->source != NGX_MTD_LOOKUP_ERROR);
+    ctx->facts.failed = (answer->source == NGX_MTD_LOOKUP_ERROR);
+    ctx->facts.stale = (answer->source == NGX_MTD_LOOKUP_STALE);
+
+    if (ctx->known) {
+        ctx->record = record;
+        ctx->groups = answer->groups;
+    }
+
+    verdict = ngx_http_mtd_judge(r, ctx, mlcf, ctx->known ? &record : NULL);
+    ctx->verdict = verdict;
+
+    if (first) {
+        return;
+    }
+
+    ctx->verdict = mtd_stricter_verdict(before.verdict, verdict);
+
+    if (ctx->verdict.decision == before.verdict.decision
+        && ctx->verdict.reason == before.verdict.reason)
+    {
+        *ctx = before;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t         i, k;
+    ngx_mtd_answer_t  *answer;
+
+    for (i = 0; i < answers->n; i++) {
+        answer = &answers->answer[i];
+
+        if (answers->owner[i] == 0
+            || answer->source == NGX_MTD_LOOKUP_NEGATIVE
+            || answer->source == NGX_MTD_LOOKUP_ERROR)
+        {
+            continue;
+        }
+
+        for (k = 0; k < answers->n && answers->owner[k] == 0; k++) {
+            if (mtd_hash_equal(&answers->answer[k].device, &answer->device)) {
+                break;
+            }
+        }
+
+        if (k == answers->n || answers->owner[k] != 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static uint64_t
+ngx_http_mtd_microseconds(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

@@ -1,0 +1,869 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_http_mtd_module.h"
+
+
+static char *ngx_http_mtd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_mtd_profile(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mtd_identify_hooks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mtd_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mtd_endpoint_option(ngx_conf_t *cf, ngx_str_t *value,
+    mtd_endpoint_t *endpoint);
+static char *ngx_http_mtd_remediation(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mtd_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static void *ngx_http_mtd_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_mtd_create_srv_conf(ngx_conf_t *cf);
+static char *ngx_http_mtd_merge_srv_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static void *ngx_http_mtd_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_mtd_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_mtd_merge_gate(ngx_conf_t *cf,
+    ngx_http_mtd_loc_conf_t *prev, ngx_http_mtd_loc_conf_t *conf);
+static char *ngx_http_mtd_gate_server(ngx_conf_t *cf,
+    ngx_http_mtd_loc_conf_t *conf);
+static char *ngx_http_mtd_bind(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf);
+static ngx_int_t ngx_http_mtd_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_mtd_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_mtd_init_process(ngx_cycle_t *cycle);
+static void ngx_http_mtd_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_mtd_commands[] = {
+
+    { ngx_string("mtd_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_mtd_redis_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_policy"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_mtd_policy_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_mtd,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_profile"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_mtd_profile,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_identify"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_1MORE,
+      ngx_http_mtd_identify_hooks,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_endpoint"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_2MORE,
+      ngx_http_mtd_endpoint,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_remediation"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_mtd_remediation,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mtd_disclose"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mtd_loc_conf_t, disclose),
+      NULL },
+
+    { ngx_string("mtd_log_device"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mtd_loc_conf_t, log_device),
+      NULL },
+
+    { ngx_string("mtd_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_mtd_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_mtd_module_ctx = {
+    ngx_http_mtd_preconfiguration,         /* preconfiguration */
+    ngx_http_mtd_init,                     /* postconfiguration */
+
+    ngx_http_mtd_create_main_conf,         /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    ngx_http_mtd_create_srv_conf,          /* create server configuration */
+    ngx_http_mtd_merge_srv_conf,           /* merge server configuration */
+
+    ngx_http_mtd_create_loc_conf,          /* create location configuration */
+    ngx_http_mtd_merge_loc_conf            /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_mtd_module = {
+    NGX_MODULE_V1,
+    &ngx_http_mtd_module_ctx,              /* module context */
+    ngx_http_mtd_commands,                 /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_mtd_init_process,             /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_mtd_exit_process,             /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_mtd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_loc_conf_t *mlcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (mlcf->mode != NGX_HTTP_MTD_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 3) {
+
+        if (value[2].len <= 6
+            || ngx_strncmp(value[2].data, "store=", 6) != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"mtd\", it must "
+                               "be store=NAME of an mtd_redis", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        mlcf->store_name.data = value[2].data + 6;
+        mlcf->store_name.len = value[2].len - 6;
+    }
+
+    if (ngx_http_script_variables_count(&value[1]) == 0) {
+
+        mlcf->mode = NGX_HTTP_MTD_POLICY;
+        mlcf->name = value[1];
+
+        if (value[1].len == 3 && ngx_strncmp(value[1].data, "off", 3) == 0) {
+
+            mlcf->mode = NGX_HTTP_MTD_OFF;
+
+            if (cf->args->nelts == 3) {
+                return "with \"off\" takes no store";
+            }
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    mlcf->variable = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (mlcf->variable == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = mlcf->variable;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    mlcf->mode = NGX_HTTP_MTD_VARIABLE;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_mtd_profile(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_srv_conf_t *mscf = conf;
+
+    ngx_str_t  *value;
+
+    if (mscf->profile) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mscf->profile = mtd_profile_find(value[1].data, value[1].len);
+
+    if (mscf->profile == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown profile \"%V\", it must be exchange, "
+                           "sharepoint or generic", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_mtd_identify_hooks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_srv_conf_t *mscf = conf;
+
+    ngx_str_t                   *value;
+    ngx_uint_t                   i, k;
+    ngx_http_mtd_main_conf_t    *mmcf;
+    const ngx_http_mtd_hook_t  **hook, **elt;
+
+    if (mscf->identify) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+    hook = mmcf->hooks.elts;
+
+    if (cf->args->nelts - 1 > NGX_HTTP_MTD_IDENTITIES) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"mtd_identify\" takes at most %d hooks",
+                           NGX_HTTP_MTD_IDENTITIES);
+        return NGX_CONF_ERROR;
+    }
+
+    mscf->identify = ngx_array_create(cf->pool, 4,
+                                      sizeof(ngx_http_mtd_hook_t *));
+    if (mscf->identify == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (k = 0; k < mmcf->hooks.nelts; k++) {
+            if (hook[k]->identify
+                && hook[k]->name.len == value[i].len
+                && ngx_memcmp(hook[k]->name.data, value[i].data,
+                              value[i].len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (k == mmcf->hooks.nelts) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown hook \"%V\" in \"mtd_identify\", it "
+                               "must be eas, client_cert, value or one of a "
+                               "loaded module", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        elt = mscf->identify->elts;
+
+        while (mscf->identify->nelts > (ngx_uint_t) (elt
+                                       - (const ngx_http_mtd_hook_t **)
+                                         mscf->identify->elts))
+        {
+            if (*elt++ == hook[k]) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "hook \"%V\" stands twice in "
+                                   "\"mtd_identify\"", &value[i]);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        elt = ngx_array_push(mscf->identify);
+        if (elt == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *elt = hook[k];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_mtd_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_srv_conf_t *mscf = conf;
+
+    int              protocol;
+    size_t           i;
+    ngx_str_t       *value;
+    ngx_uint_t       n;
+    mtd_endpoint_t  *endpoint;
+
+    value = cf->args->elts;
+
+    if (value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid path \"%V\" of \"mtd_endpoint\", it must "
+                           "start with \"/\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    protocol = mtd_protocol_parse(value[2].data, value[2].len);
+
+    if (protocol < 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown protocol \"%V\" of \"mtd_endpoint\", it "
+                           "must be eas, ews, mapi, rpc, oab, owa, ecp, "
+                           "autodiscover, sharepoint_page, sharepoint_rest, "
+                           "office, webdav, onedrive or other", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (mscf->endpoints == NULL) {
+        mscf->endpoints = ngx_array_create(cf->pool, 4,
+                                           sizeof(mtd_endpoint_t));
+        if (mscf->endpoints == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    endpoint = mscf->endpoints->elts;
+
+    for (n = 0; n < mscf->endpoints->nelts; n++) {
+        if (endpoint[n].path.len == value[1].len
+            && ngx_strncasecmp(endpoint[n].path.data, value[1].data,
+                               value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate mtd_endpoint \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    endpoint = ngx_array_push(mscf->endpoints);
+    if (endpoint == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(endpoint, sizeof(mtd_endpoint_t));
+
+    for (i = 0; i < value[1].len; i++) {
+        value[1].data[i] = ngx_tolower(value[1].data[i]);
+    }
+
+    endpoint->path.len = value[1].len;
+    endpoint->path.data = value[1].data;
+    endpoint->protocol = protocol;
+    endpoint->access = MTD_GATED;
+
+    if (protocol == MTD_PROTOCOL_EAS) {
+        endpoint->flags = MTD_ENDPOINT_OWN_QUERY | MTD_ENDPOINT_OPEN_OPTIONS;
+
+    } else if (protocol == MTD_PROTOCOL_AUTODISCOVER) {
+        endpoint->flags = MTD_ENDPOINT_STRICT_QUERY;
+    }
+
+    for (n = 3; n < cf->args->nelts; n++) {
+        if (ngx_http_mtd_endpoint_option(cf, &value[n], endpoint)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (endpoint->methods == 0) {
+        endpoint->methods = ~(uint32_t) MTD_METHOD_OTHER;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_mtd_endpoint_option(ngx_conf_t *cf, ngx_str_t *value,
+    mtd_endpoint_t *endpoint)
+{
+    u_char    *p, *last, *comma;
+    uint32_t   method;
+
+    if (ngx_strcmp(value->data, "open") == 0) {
+        endpoint->access = MTD_OPEN;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "gated") == 0) {
+        endpoint->access = MTD_GATED;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "refused") == 0) {
+        endpoint->access = MTD_REFUSED;
+        return NGX_CONF_OK;
+    }
+
+    if (value->len <= 8 || ngx_strncmp(value->data, "methods=", 8) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"mtd_endpoint\", it "
+                           "must be gated, open, refused or "
+                           "methods=GET,POST,...", value);
+        return NGX_CONF_ERROR;
+    }
+
+    last = value->data + value->len;
+
+    for (p = value->data + 8; p < last; p = comma + 1) {
+
+        comma = ngx_strlchr(p, last, ',');
+
+        if (comma == NULL) {
+            comma = last;
+        }
+
+        method = mtd_method_bit(p, comma - p);
+
+        if (method == MTD_METHOD_OTHER) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown method \"%*s\" of \"mtd_endpoint\", "
+                               "it must be one of HTTP, WebDAV or RPC over "
+                               "HTTP, in capitals", (size_t) (comma - p), p);
+            return NGX_CONF_ERROR;
+        }
+
+        endpoint->methods |= method;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_mtd_remediation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_loc_conf_t *mlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0
+        || (value[1].data[0] != '/' && value[1].data[0] != '$'
+            && ngx_strncasecmp(value[1].data, (u_char *) "https://", 8) != 0
+            && ngx_strncasecmp(value[1].data, (u_char *) "http://", 7) != 0)
+        || (value[1].len > 1 && value[1].data[0] == '/'
+            && value[1].data[1] == '/'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\" of \"mtd_remediation\", it "
+                           "must be a path or start with https://",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cmd->offset = offsetof(ngx_http_mtd_loc_conf_t, remediation);
+
+    return ngx_http_set_complex_value_slot(cf, cmd, mlcf);
+}
+
+
+static char *
+ngx_http_mtd_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_loc_conf_t *mlcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (mlcf->status) {
+        return "is duplicate";
+    }
+
+    mlcf->status = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_mtd_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_mtd_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_mtd_main_conf_t  *mmcf;
+
+    mmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_main_conf_t));
+    if (mmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mmcf->hooks, cf->pool, 8,
+                       sizeof(ngx_http_mtd_hook_t *))
+        != NGX_OK
+        || ngx_array_init(&mmcf->kinds, cf->pool, 8, sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&mmcf->stores, cf->pool, 2,
+                          sizeof(ngx_mtd_store_t *))
+           != NGX_OK
+        || ngx_array_init(&mmcf->policies, cf->pool, 4,
+                          sizeof(ngx_http_mtd_policy_t *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    ngx_http_mtd_identity_offers(&mmcf->offers);
+
+    mmcf->api = &mmcf->offers;
+
+    return mmcf;
+}
+
+
+static void *
+ngx_http_mtd_create_srv_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     mscf->profile = NULL;
+     *     mscf->identify = NULL;
+     *     mscf->endpoints = NULL;
+     *     mscf->gated = 0;
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_srv_conf_t));
+}
+
+
+static char *
+ngx_http_mtd_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_mtd_srv_conf_t *prev = parent;
+    ngx_http_mtd_srv_conf_t *conf = child;
+
+    if (conf->profile == NULL) {
+        conf->profile = prev->profile;
+    }
+
+    if (conf->identify == NULL) {
+        conf->identify = prev->identify;
+    }
+
+    if (conf->endpoints == NULL) {
+        conf->endpoints = prev->endpoints;
+    }
+
+    return conf->profile ? ngx_http_mtd_request_filter(cf, conf)
+                         : NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_mtd_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_mtd_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->mode = NGX_HTTP_MTD_UNSET;
+     *     conf->remediation = NULL;
+     *     conf->status = 0;
+     */
+
+    conf->disclose = NGX_CONF_UNSET;
+    conf->log_device = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_mtd_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_mtd_loc_conf_t *prev = parent;
+    ngx_http_mtd_loc_conf_t *conf = child;
+
+    ngx_conf_merge_value(conf->disclose, prev->disclose, 0);
+    ngx_conf_merge_value(conf->log_device, prev->log_device, 0);
+
+    if (conf->remediation == NULL) {
+        conf->remediation = prev->remediation;
+    }
+
+    return ngx_http_mtd_merge_gate(cf, prev, conf);
+}
+
+
+static char *
+ngx_http_mtd_merge_gate(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *prev,
+    ngx_http_mtd_loc_conf_t *conf)
+{
+    ngx_uint_t                 inherited, server;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_mtd_srv_conf_t   *mscf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mtd_module);
+
+    server = (clcf->name.len == 0 && !clcf->noname);
+    inherited = (conf->mode == NGX_HTTP_MTD_UNSET);
+
+    if (inherited) {
+        conf->mode = prev->mode ? prev->mode : NGX_HTTP_MTD_OFF;
+        conf->name = prev->name;
+        conf->variable = prev->variable;
+        conf->store_name = prev->store_name;
+    }
+
+    if (conf->store_name.len == 0) {
+        conf->store_name = prev->store_name;
+    }
+
+    if (conf->status) {
+        conf->mode = NGX_HTTP_MTD_OFF;
+    }
+
+    if (server && conf->mode != NGX_HTTP_MTD_OFF) {
+
+        if (ngx_http_mtd_gate_server(cf, conf) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (conf->mode != NGX_HTTP_MTD_OFF && !mscf->gated) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"mtd\" is on in location \"%V\", but not in its "
+                      "server; the gate is on for a whole server, where "
+                      "locations may say \"mtd off\" or name another policy",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+
+    } else if (conf->mode == NGX_HTTP_MTD_OFF && !inherited && mscf->gated) {
+        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                      "mtd is off in location \"%V\"", &clcf->name);
+    }
+
+    return conf->mode == NGX_HTTP_MTD_OFF ? NGX_CONF_OK
+                                          : ngx_http_mtd_bind(cf, conf);
+}
+
+
+static char *
+ngx_http_mtd_gate_server(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
+{
+    const char                *missing;
+    ngx_http_mtd_srv_conf_t   *mscf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mtd_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    missing = mscf->profile == NULL ? "mtd_profile"
+              : mscf->identify == NULL ? "mtd_identify" : NULL;
+
+    if (missing) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no \"%s\" for the server with \"mtd\" in %s:%ui",
+                      missing, cscf->file_name, cscf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    mscf->gated = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+/* names of policies and stores to what they name */
+
+static char *
+ngx_http_mtd_bind(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
+{
+    ngx_uint_t                  i;
+    ngx_mtd_store_t           **store;
+    ngx_http_mtd_policy_t     **policy;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    policy = mmcf->policies.elts;
+    store = mmcf->stores.elts;
+
+    for (i = 0; conf->mode == NGX_HTTP_MTD_POLICY
+                && i < mmcf->policies.nelts; i++)
+    {
+        if (policy[i]->name.len == conf->name.len
+            && ngx_memcmp(policy[i]->name.data, conf->name.data,
+                          conf->name.len)
+               == 0)
+        {
+            conf->policy = policy[i];
+        }
+    }
+
+    if (conf->mode == NGX_HTTP_MTD_POLICY && conf->policy == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown policy \"%V\" of \"mtd\" in the server in "
+                      "%s:%ui, it must be the name of an mtd_policy or off",
+                      &conf->name, cscf->file_name, cscf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+        if ((conf->store_name.len == 0 && mmcf->stores.nelts == 1)
+            || (store[i]->name.len == conf->store_name.len
+                && ngx_memcmp(store[i]->name.data, conf->store_name.data,
+                              conf->store_name.len)
+                   == 0))
+        {
+            conf->store = store[i];
+        }
+    }
+
+    if (conf->store == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s \"%V\" of \"mtd\" in the server in %s:%ui, there "
+                      "%s mtd_redis",
+                      conf->store_name.len ? "unknown store" : "no store",
+                      &conf->store_name, cscf->file_name, cscf->line,
+                      mmcf->stores.nelts ? "must be store=NAME of an"
+                                         : "must be an");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_mtd_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_mtd_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_http_mtd_main_conf_t   *mmcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static struct {
+        ngx_uint_t           phase;
+        ngx_http_handler_pt  handler;
+    } handlers[] = {
+        { NGX_HTTP_POST_READ_PHASE, ngx_http_mtd_post_read_handler },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_mtd_preaccess_handler },
+        { NGX_HTTP_LOG_PHASE, ngx_http_mtd_log_handler }
+    };
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        h = ngx_array_push(&cmcf->phases[handlers[i].phase].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = handlers[i].handler;
+    }
+
+    return ngx_http_mtd_conf_stores(cf, mmcf);
+}
+
+
+static ngx_int_t
+ngx_http_mtd_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_mtd_store_t           **store;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    mmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_mtd_module);
+
+    if (mmcf == NULL) {
+
+        /* there is no http {} */
+
+        return NGX_OK;
+    }
+
+    store = mmcf->stores.elts;
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+        ngx_mtd_store_init_process(store[i], cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mtd_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_mtd_store_t           **store;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_mtd_module);
+
+    if (mmcf == NULL) {
+        return;
+    }
+
+    store = mmcf->stores.elts;
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+
+        /* cache processes run this, too, without having initialised */
+
+        if (store[i]->data.data) {
+            ngx_mtd_store_exit_process(store[i]);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * The gate's configurations, the state of a gated request, and what the
+ * files of the HTTP layer offer each other.  Not for hooks, see
+ * ngx_http_mtd_hook.h.
+ */
+
+
+#ifndef _NGX_HTTP_MTD_MODULE_H_INCLUDED_
+#define _NGX_HTTP_MTD_MODULE_H_INCLUDED_
+
+
+#include "ngx_http_mtd_compat.h"
+#include "ngx_http_mtd_hook.h"
+
+#include "mtd_canon.h"
+#include "mtd_policy.h"
+#include "mtd_profile.h"
+#include "ngx_mtd_store.h"
+
+
+#define NGX_HTTP_MTD_VERSION      "0.1.0"
+
+#define NGX_HTTP_MTD_IDENTITIES                                               \
+    (NGX_MTD_LOOKUP_SLOTS / NGX_HTTP_MTD_CANDIDATES)
+
+#define NGX_HTTP_MTD_REFERENCE    16        /* hex digits */
+#define NGX_HTTP_MTD_FILTER       1024      /* of header hashes */
+
+
+typedef struct {
+    ngx_str_t                     name;
+    mtd_policy_t                  policy;
+} ngx_http_mtd_policy_t;
+
+
+typedef struct {
+    ngx_http_mtd_api_t           *api;      /* must be first, for hooks */
+    ngx_http_mtd_api_t            offers;
+    ngx_array_t                   hooks;    /* of ngx_http_mtd_hook_t * */
+    ngx_array_t                   kinds;    /* of ngx_str_t */
+    ngx_array_t                   stores;   /* of ngx_mtd_store_t * */
+    ngx_array_t                   policies; /* of ngx_http_mtd_policy_t * */
+    ngx_uint_t                    audited;  /* unsigned  audited:1; */
+} ngx_http_mtd_main_conf_t;
+
+
+typedef struct {
+    const mtd_profile_t          *profile;
+    ngx_array_t                  *identify;     /* of ngx_http_mtd_hook_t * */
+    ngx_array_t                  *endpoints;    /* of mtd_endpoint_t */
+    u_char                       *filter;       /* of stripped headers */
+    ngx_uint_t                    gated;        /* unsigned  gated:1; */
+} ngx_http_mtd_srv_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                    mode;     /* ngx_http_mtd_mode_e */
+    ngx_str_t                     name;     /* of the policy */
+    ngx_str_t                     store_name;
+    ngx_http_mtd_policy_t        *policy;
+    ngx_http_complex_value_t     *variable;
+    ngx_mtd_store_t              *store;
+    ngx_http_complex_value_t     *remediation;
+    ngx_flag_t                    disclose;
+    ngx_flag_t                    log_device;
+    ngx_uint_t                    status;   /* unsigned  status:1; */
+} ngx_http_mtd_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_MTD_UNSET = 0,
+    NGX_HTTP_MTD_OFF,
+    NGX_HTTP_MTD_POLICY,
+    NGX_HTTP_MTD_VARIABLE
+} ngx_http_mtd_mode_e;
+
+
+/*
+ * One gated request.
+ *
+ * state: READ (canonical form known) -> WAITING (for redis) -> ANSWERED
+ *        READ -> ANSWERED (from the zone), ANSWERED -> DECIDED
+ *        DECIDED -> READ when a rewrite or an internal redirect has changed
+ *        the URI; a refusal is final
+ */
+
+typedef enum {
+    NGX_HTTP_MTD_READ = 0,
+    NGX_HTTP_MTD_WAITING,
+    NGX_HTTP_MTD_ANSWERED,
+    NGX_HTTP_MTD_DECIDED
+} ngx_http_mtd_state_e;
+
+
+typedef struct ngx_http_mtd_ask_s  ngx_http_mtd_ask_t;
+
+typedef struct {
+    ngx_uint_t                    state;
+    ngx_str_t                     uri;      /* as decided on, not copies */
+    ngx_str_t                     args;
+    const mtd_endpoint_t         *endpoint;
+    ngx_mtd_store_t              *store;
+    ngx_http_mtd_policy_t        *policy;
+    const ngx_http_mtd_hook_t    *hook;     /* that identified the device */
+    ngx_http_mtd_ask_t           *ask;      /* only if redis was asked */
+    const char                   *why;      /* of malformed and the like */
+    ngx_uint_t                    source;   /* ngx_mtd_source_e */
+    ngx_uint_t                    status;   /* of a refusal */
+    ngx_uint_t                    retry_after;  /* seconds, 0: none */
+    mtd_hash_t                    device;
+    mtd_record_t                  record;
+    ngx_str_t                     groups;
+    ngx_str_t                     reference;
+    uint64_t                      lookup_time;  /* microseconds */
+    mtd_facts_t                   facts;
+    mtd_verdict_t                 verdict;
+    unsigned                      known:1;      /* record is one */
+    unsigned                      identified:1;
+    unsigned                      cleanup:1;    /* was added */
+} ngx_http_mtd_ctx_t;
+
+
+/* redis was asked for this request; in its pool */
+
+struct ngx_http_mtd_ask_s {
+    ngx_http_request_t           *request;
+    ngx_uint_t                    owner[NGX_MTD_LOOKUP_SLOTS];
+    ngx_http_mtd_identity_t       identity[NGX_HTTP_MTD_IDENTITIES];
+    uint64_t                      started;      /* microseconds */
+    ngx_mtd_lookup_t             *lookup;
+};
+
+
+extern ngx_module_t  ngx_http_mtd_module;
+
+
+/* ngx_http_mtd_conf.c */
+
+char *ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_mtd_conf_stores(ngx_conf_t *cf,
+    ngx_http_mtd_main_conf_t *mmcf);
+
+/* ngx_http_mtd_request.c: what a request asks for, in canonical form */
+
+ngx_int_t ngx_http_mtd_post_read_handler(ngx_http_request_t *r);
+
+/* the state of a request, made anew if its URI is not the one decided on */
+
+ngx_http_mtd_ctx_t *ngx_http_mtd_request_ctx(ngx_http_request_t *r);
+
+char *ngx_http_mtd_request_filter(ngx_conf_t *cf,
+    ngx_http_mtd_srv_conf_t *mscf);
+
+/* ngx_http_mtd_identity.c: from a request to records */
+
+void ngx_http_mtd_identity_offers(ngx_http_mtd_api_t *api);
+
+/* NGX_OK: ctx is answered; NGX_AGAIN: waits for redis; NGX_ERROR */
+
+ngx_int_t ngx_http_mtd_identify(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+
+/* ngx_http_mtd_handler.c */
+
+ngx_int_t ngx_http_mtd_preaccess_handler(ngx_http_request_t *r);
+void ngx_http_mtd_count(ngx_http_mtd_ctx_t *ctx);
+ngx_int_t ngx_http_mtd_log_handler(ngx_http_request_t *r);
+
+/* decides on one record, rec == NULL: there is none */
+
+mtd_verdict_t ngx_http_mtd_judge(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    const mtd_record_t *rec);
+
+/* of a refused or a waiting request; data is its ngx_http_mtd_ctx_t */
+
+void ngx_http_mtd_cleanup(void *data);
+
+/* ngx_http_mtd_answer.c: what a refused request gets */
+
+ngx_int_t ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf);
+ngx_int_t ngx_http_mtd_send(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body);
+void ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_verdict_t *verdict);
+ngx_int_t ngx_http_mtd_reference(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+
+/* ngx_http_mtd_variables.c, ngx_http_mtd_status.c */
+
+ngx_int_t ngx_http_mtd_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_mtd_status_handler(ngx_http_request_t *r);
+
+/* 16 hex digits of a pseudonym */
+
+u_char *ngx_http_mtd_pseudonym(u_char *p, uint64_t word);
+
+
+#endif /* _NGX_HTTP_MTD_MODULE_H_INCLUDED_ */

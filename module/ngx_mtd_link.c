@@ -1,0 +1,381 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_mtd_link.h"
+
+
+#define NGX_MTD_LINK_LINGER   200           /* ms */
+
+
+static void ngx_mtd_link_hello(void *data);
+static void ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply);
+static void ngx_mtd_link_tracking(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static void ngx_mtd_link_subscribed(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static void ngx_mtd_link_ready(void *data);
+static void ngx_mtd_link_down(void *data);
+static void ngx_mtd_link_shutdown(void *data);
+static void ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply);
+static void ngx_mtd_link_key(void *data, u_char *key, size_t len);
+static void ngx_mtd_link_ping(ngx_mtd_link_t *link);
+static void ngx_mtd_link_pong(ngx_mtd_link_t *link);
+static void ngx_mtd_link_probe_handler(ngx_event_t *ev);
+
+
+static ngx_str_t  ngx_mtd_link_channel = ngx_string("__redis__:invalidate");
+
+
+void
+ngx_mtd_link_init(ngx_mtd_link_t *link, ngx_mtd_redis_conf_t *conf,
+    ngx_mtd_zone_t *zone, const mtd_names_t *names, ngx_log_t *log)
+{
+    ngx_mtd_redis_t  *redis;
+
+    link->zone = zone;
+    link->names = names;
+    zone->trusted_until = 0;
+
+    redis = &link->redis;
+
+    redis->conf = conf;
+    redis->role = "push";
+    redis->data = link;
+    redis->on_hello = ngx_mtd_link_hello;
+    redis->on_ready = ngx_mtd_link_ready;
+    redis->on_down = ngx_mtd_link_down;
+    redis->on_shutdown = ngx_mtd_link_shutdown;
+    redis->on_message = ngx_mtd_link_message;
+    redis->on_key = ngx_mtd_link_key;
+
+    ngx_mtd_redis_init(redis, log);
+
+    link->probe.handler = ngx_mtd_link_probe_handler;
+    link->probe.data = link;
+    link->probe.log = &redis->log;
+    link->probe.cancelable = 1;
+}
+
+
+void
+ngx_mtd_link_start(ngx_mtd_link_t *link, struct sockaddr *sockaddr,
+    socklen_t socklen)
+{
+    ngx_mtd_link_down(link);
+    ngx_mtd_redis_start(&link->redis, sockaddr, socklen);
+}
+
+
+void
+ngx_mtd_link_stop(ngx_mtd_link_t *link)
+{
+    ngx_mtd_link_down(link);
+    ngx_mtd_redis_stop(&link->redis);
+}
+
+
+static void
+ngx_mtd_link_hello(void *data)
+{
+    ngx_mtd_link_t *link = data;
+
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "ID");
+
+    if (ngx_mtd_redis_command(&link->redis, argv, 2, ngx_mtd_link_id, link)
+        != NGX_OK)
+    {
+        ngx_mtd_redis_fail(&link->redis, "there is no memory", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_link_t *link = data;
+
+    u_char      id[NGX_INT64_LEN], buf[2][MTD_PREFIX_MAX + 8];
+    ngx_str_t   argv[10], *prefix;
+    ngx_uint_t  i;
+
+    static ngx_str_t  tracking[] = {
+        ngx_string("CLIENT"), ngx_string("TRACKING"), ngx_string("ON"),
+        ngx_string("REDIRECT"), ngx_null_string, ngx_string("BCAST"),
+        ngx_string("PREFIX"), ngx_null_string,
+        ngx_string("PREFIX"), ngx_null_string
+    };
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (reply->array || reply->value[0].type != NGX_MTD_VALUE_INTEGER) {
+        ngx_mtd_redis_fail(&link->redis, "it does not tell its CLIENT ID",
+                           &reply->value[0].text);
+        return;
+    }
+
+    ngx_memcpy(argv, tracking, sizeof(tracking));
+
+    argv[4].data = id;
+    argv[4].len = ngx_sprintf(id, "%L", reply->value[0].integer) - id;
+
+    for (i = 0; i < 2; i++) {
+        prefix = &argv[7 + 2 * i];
+        prefix->data = buf[i];
+        prefix->len = ngx_sprintf(buf[i], "%*s%s:", link->names->prefix.len,
+                                  link->names->prefix.data,
+                                  i ? "alias" : "device")
+                      - buf[i];
+    }
+
+    if (ngx_mtd_redis_command(&link->redis, argv, 10, ngx_mtd_link_tracking,
+                              link)
+        != NGX_OK)
+    {
+        ngx_mtd_redis_fail(&link->redis, "there is no memory", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_link_tracking(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_link_t *link = data;
+
+    ngx_str_t  argv[2];
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (reply->value[0].type == NGX_MTD_VALUE_ERROR) {
+        ngx_mtd_redis_fail(&link->redis, "it refused CLIENT TRACKING",
+                           &reply->value[0].text);
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SUBSCRIBE");
+    argv[1] = ngx_mtd_link_channel;
+
+    if (ngx_mtd_redis_command(&link->redis, argv, 2, ngx_mtd_link_subscribed,
+                              link)
+        != NGX_OK)
+    {
+        ngx_mtd_redis_fail(&link->redis, "there is no memory", NULL);
+    }
+}
+
+
+/* redis drops what changes between TRACKING and SUBSCRIBE without a word */
+
+static void
+ngx_mtd_link_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_link_t *link = data;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (!reply->array) {
+        ngx_mtd_redis_fail(&link->redis, "it refused SUBSCRIBE",
+                           &reply->value[0].text);
+        return;
+    }
+
+    link->since = ngx_current_msec;
+
+    ngx_mtd_redis_ready(&link->redis);
+}
+
+
+static void
+ngx_mtd_link_ready(void *data)
+{
+    ngx_mtd_link_t *link = data;
+
+    ngx_mtd_link_ping(link);
+}
+
+
+static void
+ngx_mtd_link_down(void *data)
+{
+    ngx_mtd_link_t *link = data;
+
+    link->zone->trusted_until = 0;
+    link->pinged = 0;
+    link->again = 0;
+
+    if (link->probe.timer_set) {
+        ngx_del_timer(&link->probe);
+    }
+}
+
+
+/*
+ * The new workers' links take over where this one ends.  A last answered
+ * PING, for which the worker waits, proves that there was no gap.
+ */
+
+static void
+ngx_mtd_link_shutdown(void *data)
+{
+    ngx_mtd_link_t *link = data;
+
+    if (link->redis.state != NGX_MTD_REDIS_READY) {
+        return;
+    }
+
+    if (link->probe.timer_set) {
+        ngx_del_timer(&link->probe);
+    }
+
+    ngx_mtd_link_ping(link);
+
+    link->probe.cancelable = 0;
+    ngx_add_timer(&link->probe, NGX_MTD_LINK_LINGER);
+}
+
+
+static void
+ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_link_t *link = data;
+
+    ngx_mtd_value_t  *value;
+
+    value = reply->value;
+
+    if (reply->array && reply->n >= 1
+        && value[0].type == NGX_MTD_VALUE_STRING
+        && value[0].text.len == 4
+        && ngx_strncmp(value[0].text.data, "pong", 4) == 0)
+    {
+        ngx_mtd_link_pong(link);
+        return;
+    }
+
+    if (!reply->array || reply->n != 3
+        || value[1].text.len != ngx_mtd_link_channel.len
+        || ngx_memcmp(value[1].text.data, ngx_mtd_link_channel.data,
+                      ngx_mtd_link_channel.len)
+           != 0)
+    {
+        ngx_mtd_redis_fail(&link->redis, "it sent what was not asked", NULL);
+        return;
+    }
+
+    switch (value[2].type) {
+
+    case NGX_MTD_VALUE_ARRAY:
+        /* its keys have been dropped as they came */
+        break;
+
+    case NGX_MTD_VALUE_NIL:
+        ngx_log_error(NGX_LOG_NOTICE, &link->redis.log, 0,
+                      "redis %V was flushed", &link->redis.conf->name);
+        ngx_mtd_zone_flush(link->zone);
+        break;
+
+    default:
+        /* anybody who may publish there can send this */
+        ngx_mtd_link_key(link, value[2].text.data, value[2].text.len);
+    }
+}
+
+
+static void
+ngx_mtd_link_key(void *data, u_char *key, size_t len)
+{
+    ngx_mtd_link_t *link = data;
+
+    const mtd_str_t  *prefix;
+
+    prefix = &link->names->prefix;
+
+    if (len > prefix->len && ngx_memcmp(key, prefix->data, prefix->len) == 0) {
+        ngx_mtd_zone_invalidate(link->zone, key + prefix->len,
+                                len - prefix->len);
+    }
+}
+
+
+static void
+ngx_mtd_link_ping(ngx_mtd_link_t *link)
+{
+    ngx_str_t  argv[1];
+
+    ngx_str_set(&argv[0], "PING");
+
+    if (ngx_mtd_redis_command(&link->redis, argv, 1, NULL, NULL) != NGX_OK) {
+        ngx_mtd_redis_fail(&link->redis, "there is no memory", NULL);
+        return;
+    }
+
+    if (link->pinged == 0) {
+        link->pinged = ngx_current_msec;
+
+    } else {
+        link->again = ngx_current_msec;
+    }
+
+    if (!link->probe.timer_set) {
+        ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
+    }
+}
+
+
+static void
+ngx_mtd_link_pong(ngx_mtd_link_t *link)
+{
+    ngx_mtd_zone_t  *zone;
+
+    if (link->pinged == 0) {
+        return;
+    }
+
+    zone = link->zone;
+
+    zone->trusted_since = ngx_mtd_zone_cover(zone, link->since, link->pinged);
+    zone->trusted_until = link->pinged + NGX_MTD_LINK_LEASE;
+
+    link->pinged = link->again;
+    link->again = 0;
+
+    if (link->pinged == 0 && !link->probe.cancelable) {
+        ngx_del_timer(&link->probe);
+        link->probe.cancelable = 1;
+        ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
+    }
+}
+
+
+static void
+ngx_mtd_link_probe_handler(ngx_event_t *ev)
+{
+    ngx_mtd_link_t  *link;
+
+    link = ev->data;
+
+    ev->cancelable = 1;
+
+    if (link->pinged == 0) {
+        ngx_mtd_link_ping(link);
+        return;
+    }
+
+    if (ngx_current_msec - link->pinged >= 2 * NGX_MTD_LINK_PROBE) {
+        ngx_mtd_redis_fail(&link->redis, "it did not answer a PING", NULL);
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_MTD_LINK_PROBE);
+}

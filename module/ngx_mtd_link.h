@@ -1,0 +1,53 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * The link over which Redis tells a worker of every changed key: tracking
+ * in broadcast mode that redirects to the very connection it was asked on,
+ * which subscribes to the invalidations.  So it lives and dies as one.
+ *
+ * A PING is sent every NGX_MTD_LINK_PROBE ms.  Its answer proves more than
+ * life: messages arrive in order, so all changes made before the PING was
+ * sent have been applied.  From that moment on the zone may be trusted for
+ * NGX_MTD_LINK_LEASE ms.
+ */
+
+
+#ifndef _NGX_MTD_LINK_H_INCLUDED_
+#define _NGX_MTD_LINK_H_INCLUDED_
+
+
+#include "mtd_key.h"
+#include "ngx_mtd_redis.h"
+#include "ngx_mtd_zone.h"
+
+
+#define NGX_MTD_LINK_PROBE     250          /* ms */
+#define NGX_MTD_LINK_LEASE     750
+
+
+typedef struct {
+    ngx_mtd_redis_t            redis;
+    ngx_mtd_zone_t            *zone;
+    const mtd_names_t         *names;
+    ngx_event_t                probe;
+    ngx_msec_t                 since;       /* subscribed */
+    ngx_msec_t                 pinged;      /* 0: no answer is awaited */
+    ngx_msec_t                 again;       /* a second PING on its heels */
+} ngx_mtd_link_t;
+
+
+void ngx_mtd_link_init(ngx_mtd_link_t *link, ngx_mtd_redis_conf_t *conf,
+    ngx_mtd_zone_t *zone, const mtd_names_t *names, ngx_log_t *log);
+
+/* to the address that lookups use: both must be the same server */
+
+void ngx_mtd_link_start(ngx_mtd_link_t *link, struct sockaddr *sockaddr,
+    socklen_t socklen);
+void ngx_mtd_link_stop(ngx_mtd_link_t *link);
+
+
+#endif /* _NGX_MTD_LINK_H_INCLUDED_ */

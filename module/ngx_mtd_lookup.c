@@ -1,0 +1,891 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_mtd_lookup.h"
+
+
+#define NGX_MTD_LOOKUP_ASKS   3             /* of one question, if voided */
+
+
+/*
+ * One question to redis and who waits for its answer.  It lives from the
+ * first waiter to the answer; it stays when all waiters have left.
+ */
+
+struct ngx_mtd_question_s {
+    ngx_queue_t            queue;           /* in asked[] */
+    ngx_queue_t            unsent;          /* in unsent, if not sent */
+    ngx_queue_t            waiters;         /* of ngx_mtd_slot_t */
+    ngx_mtd_lookups_t     *lookups;
+    mtd_hash_t             key;             /* address in the zone */
+    ngx_mtd_ticket_t       ticket;
+    ngx_uint_t             device;          /* unsigned  device:1; */
+    ngx_uint_t             sent;            /* unsigned  sent:1; */
+    ngx_uint_t             asks;
+    mtd_hash_t             name;
+    size_t                 len;
+    u_char                 data[1];         /* the key's name */
+};
+
+
+/* what waiters get; texts are valid during the call */
+
+typedef enum {
+    NGX_MTD_FOUND = 0,
+    NGX_MTD_ABSENT,
+    NGX_MTD_UNREADABLE,
+    NGX_MTD_FAILED
+} ngx_mtd_outcome_e;
+
+
+typedef struct {
+    ngx_mtd_outcome_e      outcome;
+    mtd_str_t              id;              /* of an alias */
+    mtd_record_t           record;          /* of a device */
+    mtd_str_t              groups;          /* if the texts are full */
+} ngx_mtd_result_t;
+
+
+static ngx_uint_t ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups,
+    ngx_msec_t fetched, ngx_msec_t limit);
+static void ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot);
+static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, mtd_str_t *id);
+static void ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot);
+static void ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
+    u_char *name, size_t len, ngx_uint_t device);
+static ngx_mtd_question_t *ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *key);
+static ngx_int_t ngx_mtd_lookup_send(ngx_mtd_question_t *question);
+static void ngx_mtd_lookup_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static ngx_int_t ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
+    ngx_mtd_reply_t *reply, ngx_mtd_result_t *result);
+static ngx_int_t ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
+    ngx_mtd_reply_t *reply, ngx_mtd_result_t *result);
+static void ngx_mtd_lookup_error(ngx_mtd_question_t *question,
+    ngx_str_t *text, ngx_mtd_result_t *result);
+static void ngx_mtd_lookup_unreadable(ngx_mtd_question_t *question,
+    const char *why);
+static ngx_uint_t ngx_mtd_lookup_may_warn(ngx_mtd_lookups_t *lookups);
+static void ngx_mtd_lookup_answer(ngx_mtd_question_t *question,
+    ngx_mtd_result_t *result);
+static void ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot,
+    ngx_mtd_result_t *result, ngx_uint_t device);
+static void ngx_mtd_lookup_finish(ngx_mtd_slot_t *slot);
+static void ngx_mtd_lookup_timeout(ngx_event_t *ev);
+
+
+void
+ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups)
+{
+    ngx_uint_t  i;
+
+    ngx_queue_init(&lookups->unsent);
+
+    for (i = 0; i < NGX_MTD_LOOKUP_BUCKETS; i++) {
+        ngx_queue_init(&lookups->asked[i]);
+    }
+}
+
+
+static ngx_uint_t
+ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups, ngx_msec_t fetched,
+    ngx_msec_t limit)
+{
+    ngx_msec_t       age;
+    ngx_mtd_zone_t  *zone;
+
+    zone = lookups->zone;
+
+    /* another worker's clock may be a little ahead */
+
+    age = (fetched < ngx_current_msec) ? ngx_current_msec - fetched : 0;
+
+    if (fetched >= zone->trusted_since
+        && ngx_current_msec < zone->trusted_until)
+    {
+        return age < limit;
+    }
+
+    return age < ngx_min(limit, NGX_MTD_LOOKUP_BLIND);
+}
+
+
+static ngx_uint_t
+ngx_mtd_lookup_negative(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
+    ngx_mtd_answer_t *answer)
+{
+    mtd_entry_t  entry;
+
+    if (!ngx_mtd_zone_unknown(lookups->zone, key, &entry)
+        || entry.fetched + lookups->unknown <= ngx_current_msec)
+    {
+        return 0;
+    }
+
+    answer->source = NGX_MTD_LOOKUP_NEGATIVE;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
+    const u_char *value, size_t len, ngx_mtd_answer_t *answer)
+{
+    mtd_hash_t         key;
+    ngx_mtd_alias_t    alias;
+    ngx_mtd_device_t   device;
+
+    key = ngx_mtd_zone_alias_hash(lookups->zone, kind, value, len);
+
+    answer->device = key;
+
+    if (!ngx_mtd_zone_alias(lookups->zone, &key, &alias)
+        || !ngx_mtd_lookup_fresh(lookups, alias.entry.fetched,
+                                 lookups->fresh))
+    {
+        return ngx_mtd_lookup_negative(lookups, &key, answer);
+    }
+
+    answer->device = alias.device;
+
+    if (!ngx_mtd_zone_device(lookups->zone, &alias.device, &device)
+        || !ngx_mtd_lookup_fresh(lookups, device.entry.fetched,
+                                 lookups->fresh))
+    {
+        return ngx_mtd_lookup_negative(lookups, &alias.device, answer);
+    }
+
+    answer->source = NGX_MTD_LOOKUP_HIT;
+    answer->record = device.record;
+    ngx_str_null(&answer->groups);
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup)
+{
+    ngx_uint_t       i;
+    ngx_mtd_slot_t  *slot;
+
+    lookup->waiting = 0;
+
+    for (i = 0; i < lookup->n; i++) {
+        slot = &lookup->slot[i];
+
+        slot->lookup = lookup;
+        slot->waiting = 0;
+        ngx_memzero(&slot->answer, sizeof(ngx_mtd_answer_t));
+    }
+
+    /* done must not be called from within, so it is out of reach */
+
+    lookup->waiting = 1;
+
+    for (i = 0; i < lookup->n; i++) {
+        ngx_mtd_lookup_slot(&lookup->slot[i]);
+    }
+
+    if (--lookup->waiting == 0) {
+        return NGX_OK;
+    }
+
+    /* not cancelable: a worker outlives its requests */
+
+    lookup->timeout.handler = ngx_mtd_lookup_timeout;
+    lookup->timeout.data = lookup;
+    lookup->timeout.log = lookup->lookups->log;
+
+    ngx_add_timer(&lookup->timeout, lookup->lookups->timeout);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_mtd_lookup_cancel(ngx_mtd_lookup_t *lookup)
+{
+    ngx_uint_t       i;
+    ngx_mtd_slot_t  *slot;
+
+    if (lookup->timeout.timer_set) {
+        ngx_del_timer(&lookup->timeout);
+    }
+
+    for (i = 0; i < lookup->n; i++) {
+        slot = &lookup->slot[i];
+
+        if (slot->waiting) {
+            ngx_queue_remove(&slot->queue);
+            slot->waiting = 0;
+        }
+    }
+
+    lookup->waiting = 0;
+}
+
+
+/*
+ * The ID is not in the zone, only its hash, so a device that has to be asked
+ * for needs its alias asked first.
+ */
+
+static void
+ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
+{
+    u_char              name[MTD_KEY_MAX], *last;
+    mtd_str_t           kind, value;
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = slot->lookup->lookups;
+
+    if (ngx_mtd_lookup_cached(lookups, slot->kind, slot->value.data,
+                              slot->value.len, &slot->answer))
+    {
+        return;
+    }
+
+    slot->alias = ngx_mtd_zone_alias_hash(lookups->zone, slot->kind,
+                                          slot->value.data, slot->value.len);
+
+    kind.len = lookups->zone->kinds[slot->kind].len;
+    kind.data = lookups->zone->kinds[slot->kind].data;
+    value.len = slot->value.len;
+    value.data = slot->value.data;
+
+    last = mtd_key_alias(name, lookups->names, &kind, &value);
+
+    if (last == NULL) {
+        ngx_mtd_lookup_fallback(slot);
+        return;
+    }
+
+    ngx_mtd_lookup_ask(slot, &slot->alias, name, last - name, 0);
+}
+
+
+static void
+ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, mtd_str_t *id)
+{
+    u_char              name[MTD_KEY_MAX], *last, *p;
+    mtd_hash_t          key;
+    ngx_mtd_device_t    device;
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = slot->lookup->lookups;
+
+    last = mtd_key_device(name, lookups->names, id);
+
+    if (last == NULL) {
+        ngx_mtd_lookup_fallback(slot);
+        return;
+    }
+
+    p = name + lookups->names->prefix.len + sizeof("device:") - 1;
+    key = ngx_mtd_zone_device_hash(lookups->zone, p, last - p);
+
+    slot->answer.device = key;
+
+    /* another identity may have brought it in */
+
+    if (ngx_mtd_zone_device(lookups->zone, &key, &device)
+        && ngx_mtd_lookup_fresh(lookups, device.entry.fetched,
+                                lookups->fresh))
+    {
+        slot->answer.source = NGX_MTD_LOOKUP_MISS;
+        slot->answer.record = device.record;
+        return;
+    }
+
+    if (ngx_mtd_lookup_negative(lookups, &key, &slot->answer)) {
+        return;
+    }
+
+    ngx_mtd_lookup_ask(slot, &key, name, last - name, 1);
+}
+
+
+/* redis does not say: what is known serves up to stale */
+
+static void
+ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
+{
+    ngx_mtd_zone_t     *zone;
+    ngx_mtd_alias_t     alias;
+    ngx_mtd_device_t    device;
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = slot->lookup->lookups;
+    zone = lookups->zone;
+
+    slot->answer.source = NGX_MTD_LOOKUP_ERROR;
+
+    if (ngx_mtd_zone_alias(zone, &slot->alias, &alias)
+        && alias.entry.fetched + lookups->stale > ngx_current_msec
+        && ngx_mtd_zone_device(zone, &alias.device, &device)
+        && device.entry.fetched + lookups->stale > ngx_current_msec)
+    {
+        slot->answer.source = NGX_MTD_LOOKUP_STALE;
+        slot->answer.device = alias.device;
+        slot->answer.record = device.record;
+    }
+}
+
+
+static void
+ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
+    size_t len, ngx_uint_t device)
+{
+    ngx_mtd_lookups_t   *lookups;
+    ngx_mtd_question_t  *question;
+
+    lookups = slot->lookup->lookups;
+
+    question = ngx_mtd_lookup_find(lookups, key);
+
+    if (question == NULL) {
+
+        question = ngx_alloc(offsetof(ngx_mtd_question_t, data) + len,
+                             lookups->log);
+        if (question == NULL) {
+            ngx_mtd_lookup_fallback(slot);
+            return;
+        }
+
+        question->lookups = lookups;
+        question->key = *key;
+        question->device = device;
+        question->sent = 0;
+        question->asks = 0;
+        question->len = len;
+        ngx_memcpy(question->data, name, len);
+
+        /* the name that an invalidation will bring, without the prefix */
+
+        question->name = *key;
+
+        if (!device && lookups->names->secret.len) {
+            name += len - MTD_PSEUDONYM_LEN;
+            question->name = ngx_mtd_zone_alias_hash(lookups->zone,
+                                                     slot->kind, name,
+                                                     MTD_PSEUDONYM_LEN);
+        }
+
+        if (ngx_mtd_lookup_send(question) != NGX_OK) {
+            ngx_free(question);
+            ngx_mtd_lookup_fallback(slot);
+            return;
+        }
+
+        ngx_queue_init(&question->waiters);
+        ngx_queue_insert_head(
+            &lookups->asked[key->word[0] % NGX_MTD_LOOKUP_BUCKETS],
+            &question->queue);
+    }
+
+    ngx_queue_insert_tail(&question->waiters, &slot->queue);
+    slot->waiting = 1;
+    slot->lookup->waiting++;
+}
+
+
+static ngx_mtd_question_t *
+ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key)
+{
+    ngx_queue_t         *q, *bucket;
+    ngx_mtd_question_t  *question;
+
+    bucket = &lookups->asked[key->word[0] % NGX_MTD_LOOKUP_BUCKETS];
+
+    for (q = ngx_queue_head(bucket);
+         q != ngx_queue_sentinel(bucket);
+         q = ngx_queue_next(q))
+    {
+        question = ngx_queue_data(q, ngx_mtd_question_t, queue);
+
+        if (mtd_hash_equal(&question->key, key)) {
+            return question;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_mtd_lookup_send(ngx_mtd_question_t *question)
+{
+    ngx_str_t           argv[2 + MTD_FIELD_N];
+    ngx_uint_t          argc, i;
+    const mtd_str_t    *field;
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = question->lookups;
+
+    if (lookups->redis->state != NGX_MTD_REDIS_READY) {
+
+        if (lookups->redis->failed || lookups->redis->stopped) {
+            return NGX_ERROR;
+        }
+
+        /* the first connection of this worker is on its way */
+
+        ngx_queue_insert_tail(&lookups->unsent, &question->unsent);
+        return NGX_OK;
+    }
+
+    argv[1].data = question->data;
+    argv[1].len = question->len;
+    argc = 2;
+
+    if (question->device) {
+        ngx_str_set(&argv[0], "HMGET");
+
+        for (i = 0; i < MTD_FIELD_N; i++) {
+            field = mtd_field_name(i);
+            argv[argc].data = field->data;
+            argv[argc++].len = field->len;
+        }
+
+    } else {
+        ngx_str_set(&argv[0], "GET");
+    }
+
+    ngx_mtd_zone_ticket(lookups->zone, &question->ticket, &question->name);
+
+    if (ngx_mtd_redis_command(lookups->redis, argv, argc,
+                              ngx_mtd_lookup_reply, question)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    question->sent = 1;
+    question->asks++;
+    ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_LOOKUPS);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_question_t *question = data;
+
+    ngx_int_t          stored;
+    ngx_mtd_zone_t    *zone;
+    ngx_mtd_result_t   result;
+
+    ngx_memzero(&result, sizeof(ngx_mtd_result_t));
+
+    zone = question->lookups->zone;
+    result.outcome = NGX_MTD_FAILED;
+    stored = NGX_OK;
+
+    if (rc == NGX_DECLINED) {
+        result.outcome = NGX_MTD_UNREADABLE;
+        ngx_mtd_lookup_unreadable(question, "it is longer than 64k");
+
+    } else if (rc == NGX_OK) {
+        stored = question->device
+                 ? ngx_mtd_lookup_device_reply(question, reply, &result)
+                 : ngx_mtd_lookup_alias_reply(question, reply, &result);
+    }
+
+    if (result.outcome == NGX_MTD_UNREADABLE) {
+
+        /* kept, so that it is not asked for, and the link cut, each time */
+
+        result.record.damaged = 1;
+        stored = ngx_mtd_zone_put_device(zone, &question->key,
+                                         &result.record, &question->ticket);
+
+        if (stored == NGX_OK && !question->device) {
+            stored = ngx_mtd_zone_put_alias(zone, &question->key,
+                                            &question->key,
+                                            &question->ticket);
+        }
+    }
+
+    if (stored == NGX_DECLINED) {
+        ngx_mtd_zone_count(zone, NGX_MTD_COUNT_VOIDED);
+
+        if (question->asks < NGX_MTD_LOOKUP_ASKS
+            && ngx_mtd_lookup_send(question) == NGX_OK)
+        {
+            return;
+        }
+    }
+
+    ngx_mtd_lookup_answer(question, &result);
+}
+
+
+/* returns what storing it said */
+
+static ngx_int_t
+ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
+    ngx_mtd_reply_t *reply, ngx_mtd_result_t *result)
+{
+    u_char            name[MTD_KEY_MAX], *last, *p;
+    mtd_hash_t        device;
+    ngx_mtd_zone_t   *zone;
+    ngx_mtd_value_t  *value;
+
+    zone = question->lookups->zone;
+    value = &reply->value[0];
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_NIL) {
+        result->outcome = NGX_MTD_ABSENT;
+        return ngx_mtd_zone_put_unknown(zone, &question->key,
+                                        &question->ticket);
+    }
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+        ngx_mtd_lookup_error(question, &value->text, result);
+        return NGX_OK;
+    }
+
+    result->id.data = value->text.data;
+    result->id.len = value->text.len;
+
+    if (reply->array || value->type != NGX_MTD_VALUE_STRING
+        || mtd_fold(&result->id, MTD_ID_MAX) != 0)
+    {
+        result->outcome = NGX_MTD_UNREADABLE;
+        ngx_mtd_lookup_unreadable(question, "it is no id of a device");
+        return NGX_OK;
+    }
+
+    last = mtd_key_device(name, question->lookups->names, &result->id);
+
+    if (last == NULL) {
+        return NGX_OK;
+    }
+
+    p = name + question->lookups->names->prefix.len + sizeof("device:") - 1;
+    device = ngx_mtd_zone_device_hash(zone, p, last - p);
+
+    result->outcome = NGX_MTD_FOUND;
+
+    return ngx_mtd_zone_put_alias(zone, &question->key, &device,
+                                  &question->ticket);
+}
+
+
+static ngx_int_t
+ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
+    ngx_mtd_reply_t *reply, ngx_mtd_result_t *result)
+{
+    int               bad;
+    ngx_uint_t        i;
+    mtd_str_t        *text;
+    mtd_fields_t      fields;
+    mtd_record_t     *record;
+    ngx_mtd_zone_t   *zone;
+    ngx_mtd_value_t  *value;
+
+    zone = question->lookups->zone;
+    value = &reply->value[0];
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+        ngx_mtd_lookup_error(question, &value->text, result);
+        return NGX_OK;
+    }
+
+    if (!reply->array || reply->n != MTD_FIELD_N) {
+        result->outcome = NGX_MTD_UNREADABLE;
+        ngx_mtd_lookup_unreadable(question, "it is no list of fields");
+        return NGX_OK;
+    }
+
+    for (i = 0; i < MTD_FIELD_N; i++) {
+        fields.field[i].data = value[i].text.data;
+        fields.field[i].len = value[i].text.len;
+    }
+
+    if (mtd_fields_empty(&fields)) {
+        result->outcome = NGX_MTD_ABSENT;
+        return ngx_mtd_zone_put_unknown(zone, &question->key,
+                                        &question->ticket);
+    }
+
+    result->outcome = NGX_MTD_FOUND;
+    record = &result->record;
+
+    bad = mtd_record_parse(record, &fields);
+
+    if (bad >= 0) {
+        ngx_mtd_lookup_unreadable(question,
+                                (const char *) mtd_field_name(bad)->data);
+        return ngx_mtd_zone_put_device(zone, &question->key, record,
+                                       &question->ticket);
+    }
+
+    text = &fields.field[MTD_FIELD_USER];
+
+    if (text->len) {
+        (void) mtd_fold(text, MTD_USER_MAX);
+        record->user = mtd_hash(&zone->device_key, text->data, text->len)
+                       .word[0];
+    }
+
+    text = &fields.field[MTD_FIELD_GROUPS];
+
+    record->os = ngx_mtd_zone_intern(zone, &fields.field[MTD_FIELD_OS]);
+    record->vendor = ngx_mtd_zone_intern(zone,
+                                         &fields.field[MTD_FIELD_VENDOR]);
+    record->groups = ngx_mtd_zone_intern(zone, text);
+
+    if (text->len && record->groups == 0) {
+
+        /* a policy may depend on them: such a record is not kept */
+
+        result->groups = *text;
+        return NGX_OK;
+    }
+
+    return ngx_mtd_zone_put_device(zone, &question->key, record,
+                                   &question->ticket);
+}
+
+
+static void
+ngx_mtd_lookup_error(ngx_mtd_question_t *question, ngx_str_t *text,
+    ngx_mtd_result_t *result)
+{
+    if (text->len >= 9 && ngx_strncmp(text->data, "WRONGTYPE", 9) == 0) {
+        result->outcome = NGX_MTD_UNREADABLE;
+        ngx_mtd_lookup_unreadable(question, "it has the wrong type");
+        return;
+    }
+
+    ngx_mtd_zone_count(question->lookups->zone, NGX_MTD_COUNT_REFUSED);
+
+    if (ngx_mtd_lookup_may_warn(question->lookups)) {
+        ngx_log_error(NGX_LOG_ERR, question->lookups->log, 0,
+                      "redis %V refused %s: %V; "
+                      "more of these are only counted for a minute",
+                      &question->lookups->redis->conf->name,
+                      question->device ? "HMGET" : "GET", text);
+    }
+}
+
+
+/* without the key's name, which tells a device */
+
+static void
+ngx_mtd_lookup_unreadable(ngx_mtd_question_t *question, const char *why)
+{
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = question->lookups;
+
+    ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_DAMAGED);
+
+    if (ngx_mtd_lookup_may_warn(lookups)) {
+        ngx_log_error(NGX_LOG_WARN, lookups->log, 0,
+                      "the %s %016xL in redis %V cannot be read: %s; "
+                      "more of these are only counted for a minute",
+                      question->device ? "device" : "alias",
+                      question->key.word[0], &lookups->redis->conf->name,
+                      why);
+    }
+}
+
+
+static ngx_uint_t
+ngx_mtd_lookup_may_warn(ngx_mtd_lookups_t *lookups)
+{
+    if (lookups->warned && ngx_time() - lookups->warned < 60) {
+        return 0;
+    }
+
+    lookups->warned = ngx_time();
+
+    return 1;
+}
+
+
+/*
+ * The question is gone and the waiters are detached before the first of
+ * them is told: it may ask again, or end another one.
+ */
+
+static void
+ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
+{
+    ngx_uint_t       device;
+    ngx_queue_t      waiters, *q;
+    ngx_mtd_slot_t  *slot;
+
+    device = question->device;
+
+    ngx_queue_remove(&question->queue);
+    ngx_queue_init(&waiters);
+
+    if (!ngx_queue_empty(&question->waiters)) {
+        ngx_queue_add(&waiters, &question->waiters);
+    }
+
+    ngx_free(question);
+
+    while (!ngx_queue_empty(&waiters)) {
+        q = ngx_queue_head(&waiters);
+        ngx_queue_remove(q);
+
+        slot = ngx_queue_data(q, ngx_mtd_slot_t, queue);
+        slot->waiting = 0;
+
+        ngx_mtd_lookup_deliver(slot, result, device);
+        ngx_mtd_lookup_finish(slot);
+    }
+}
+
+
+static void
+ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result,
+    ngx_uint_t device)
+{
+    u_char  *p;
+
+    switch (result->outcome) {
+
+    case NGX_MTD_FOUND:
+
+        if (!device) {
+            ngx_mtd_lookup_device(slot, &result->id);
+            return;
+        }
+
+        slot->answer.source = NGX_MTD_LOOKUP_MISS;
+        slot->answer.record = result->record;
+
+        if (result->groups.len) {
+            p = ngx_pnalloc(slot->lookup->pool, result->groups.len);
+
+            if (p == NULL) {
+                slot->answer.record.damaged = 1;
+                return;
+            }
+
+            ngx_memcpy(p, result->groups.data, result->groups.len);
+            slot->answer.groups.data = p;
+            slot->answer.groups.len = result->groups.len;
+        }
+
+        return;
+
+    case NGX_MTD_ABSENT:
+
+        slot->answer.source = NGX_MTD_LOOKUP_NEGATIVE;
+        return;
+
+    case NGX_MTD_UNREADABLE:
+
+        slot->answer.source = NGX_MTD_LOOKUP_MISS;
+        slot->answer.record.damaged = 1;
+        return;
+
+    default: /* NGX_MTD_FAILED */
+
+        ngx_mtd_lookup_fallback(slot);
+    }
+}
+
+
+/* the slot may be gone with its request when this returns */
+
+static void
+ngx_mtd_lookup_finish(ngx_mtd_slot_t *slot)
+{
+    ngx_mtd_lookup_t  *lookup;
+
+    lookup = slot->lookup;
+
+    if (--lookup->waiting) {
+        return;
+    }
+
+    if (lookup->timeout.timer_set) {
+        ngx_del_timer(&lookup->timeout);
+    }
+
+    lookup->done(lookup->data);
+}
+
+
+static void
+ngx_mtd_lookup_timeout(ngx_event_t *ev)
+{
+    ngx_uint_t         i;
+    ngx_mtd_slot_t    *slot;
+    ngx_mtd_lookup_t  *lookup;
+
+    lookup = ev->data;
+
+    ngx_mtd_zone_count(lookup->lookups->zone, NGX_MTD_COUNT_TIMEOUTS);
+
+    for (i = 0; i < lookup->n; i++) {
+        slot = &lookup->slot[i];
+
+        if (slot->waiting) {
+            ngx_queue_remove(&slot->queue);
+            slot->waiting = 0;
+            ngx_mtd_lookup_fallback(slot);
+        }
+    }
+
+    lookup->waiting = 0;
+    lookup->done(lookup->data);
+}
+
+
+void
+ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups)
+{
+    ngx_queue_t         *q;
+    ngx_mtd_result_t     result;
+    ngx_mtd_question_t  *question;
+
+    ngx_memzero(&result, sizeof(ngx_mtd_result_t));
+    result.outcome = NGX_MTD_FAILED;
+
+    while (!ngx_queue_empty(&lookups->unsent)) {
+        q = ngx_queue_head(&lookups->unsent);
+        ngx_queue_remove(q);
+
+        question = ngx_queue_data(q, ngx_mtd_question_t, unsent);
+
+        if (ngx_mtd_lookup_send(question) != NGX_OK) {
+            ngx_mtd_lookup_answer(question, &result);
+        }
+    }
+}
+
+
+void
+ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups)
+{
+    ngx_queue_t         *q;
+    ngx_mtd_result_t     result;
+    ngx_mtd_question_t  *question;
+
+    ngx_memzero(&result, sizeof(ngx_mtd_result_t));
+    result.outcome = NGX_MTD_FAILED;
+
+    while (!ngx_queue_empty(&lookups->unsent)) {
+        q = ngx_queue_head(&lookups->unsent);
+        ngx_queue_remove(q);
+
+        question = ngx_queue_data(q, ngx_mtd_question_t, unsent);
+        ngx_mtd_lookup_answer(question, &result);
+    }
+}

@@ -1,0 +1,128 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * From an identity to a device's record: alias, then device, from the zone
+ * or, where that does not know or is not to be trusted, from Redis.  A key
+ * is asked for once at a time in each worker; who else needs it waits.
+ */
+
+
+#ifndef _NGX_MTD_LOOKUP_H_INCLUDED_
+#define _NGX_MTD_LOOKUP_H_INCLUDED_
+
+
+#include "mtd_key.h"
+#include "ngx_mtd_redis.h"
+#include "ngx_mtd_zone.h"
+
+
+#define NGX_MTD_LOOKUP_BUCKETS   1024
+#define NGX_MTD_LOOKUP_SLOTS     8          /* identities of one request */
+#define NGX_MTD_LOOKUP_BLIND     100        /* ms, trust without a link */
+
+
+/* from best to worst */
+
+typedef enum {
+    NGX_MTD_LOOKUP_NONE = 0,
+    NGX_MTD_LOOKUP_HIT,
+    NGX_MTD_LOOKUP_MISS,                    /* redis was asked */
+    NGX_MTD_LOOKUP_NEGATIVE,                /* there is no such device */
+    NGX_MTD_LOOKUP_STALE,                   /* redis is away */
+    NGX_MTD_LOOKUP_ERROR
+} ngx_mtd_source_e;
+
+
+/* of one worker for one store */
+
+typedef struct {
+    ngx_mtd_zone_t        *zone;
+    ngx_mtd_redis_t       *redis;
+    const mtd_names_t     *names;
+    ngx_msec_t             fresh;
+    ngx_msec_t             unknown;
+    ngx_msec_t             stale;
+    ngx_msec_t             timeout;
+    ngx_log_t             *log;
+    time_t                 warned;
+    ngx_queue_t            unsent;          /* until redis is there */
+    ngx_queue_t            asked[NGX_MTD_LOOKUP_BUCKETS];
+} ngx_mtd_lookups_t;
+
+
+/* device is the alias's hash where no device is known */
+
+typedef struct {
+    ngx_mtd_source_e       source;
+    mtd_hash_t             device;
+    mtd_record_t           record;          /* HIT, MISS and STALE only */
+    ngx_str_t              groups;          /* not in the zone's texts */
+} ngx_mtd_answer_t;
+
+
+typedef struct ngx_mtd_lookup_s    ngx_mtd_lookup_t;
+typedef struct ngx_mtd_question_s  ngx_mtd_question_t;
+
+
+/* one identity; kind and value are the caller's, value is folded */
+
+typedef struct {
+    ngx_queue_t            queue;           /* of those who wait */
+    ngx_mtd_lookup_t      *lookup;
+    ngx_uint_t             waiting;         /* unsigned  waiting:1; */
+    ngx_uint_t             kind;
+    ngx_str_t              value;
+    mtd_hash_t             alias;
+    ngx_mtd_answer_t       answer;
+} ngx_mtd_slot_t;
+
+
+typedef void (*ngx_mtd_lookup_pt)(void *data);
+
+
+/* of one request, in its pool; done is called once, from the event loop */
+
+struct ngx_mtd_lookup_s {
+    ngx_mtd_lookups_t     *lookups;
+    ngx_pool_t            *pool;
+    ngx_event_t            timeout;
+    ngx_uint_t             waiting;         /* slots that wait */
+    ngx_mtd_lookup_pt      done;
+    void                  *data;
+    ngx_uint_t             n;
+    ngx_mtd_slot_t         slot[1];
+};
+
+
+/* the caller has set zone, redis, names and times */
+
+void ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups);
+
+/*
+ * Answers from the zone alone and returns 1, or 0 if redis must be asked.
+ * No lock, no allocation, no system call.
+ */
+
+ngx_uint_t ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
+    const u_char *value, size_t len, ngx_mtd_answer_t *answer);
+
+/*
+ * lookups, pool, done, data, n and each slot's kind and value are set.
+ * NGX_OK: all slots are answered, done is not called.  NGX_AGAIN: it will
+ * be, unless the lookup is cancelled first.
+ */
+
+ngx_int_t ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup);
+void ngx_mtd_lookup_cancel(ngx_mtd_lookup_t *lookup);
+
+/* events of the redis connection */
+
+void ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups);
+void ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups);
+
+
+#endif /* _NGX_MTD_LOOKUP_H_INCLUDED_ */

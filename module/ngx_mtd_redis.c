@@ -1,0 +1,723 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_mtd_redis.h"
+
+
+#define NGX_MTD_REDIS_OUT          16384
+#define NGX_MTD_REDIS_OUT_MAX      (4 * 1024 * 1024)
+#define NGX_MTD_REDIS_IN           16384
+#define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
+#define NGX_MTD_REDIS_BACKOFF_MAX  100
+
+
+typedef struct {
+    ngx_queue_t               queue;
+    ngx_mtd_redis_reply_pt    handler;
+    void                     *data;
+} ngx_mtd_redis_op_t;
+
+
+static u_char *ngx_mtd_redis_log_error(ngx_log_t *log, u_char *buf,
+    size_t len);
+static void ngx_mtd_redis_connect(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_resolved(ngx_resolver_ctx_t *ctx);
+static void ngx_mtd_redis_open(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_hello(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
+static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
+static void ngx_mtd_redis_read_handler(ngx_event_t *rev);
+static ngx_int_t ngx_mtd_redis_replies(ngx_mtd_redis_t *redis);
+static ngx_int_t ngx_mtd_redis_append(ngx_mtd_redis_t *redis, u_char *p,
+    size_t len);
+static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
+
+
+void
+ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log)
+{
+    redis->state = NGX_MTD_REDIS_DOWN;
+    redis->stopped = 1;
+    redis->failed = 0;
+    redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
+
+    ngx_queue_init(&redis->inflight);
+    ngx_queue_init(&redis->free);
+
+    redis->log = *log;
+    redis->log.handler = ngx_mtd_redis_log_error;
+    redis->log.data = redis;
+    redis->log.action = NULL;
+
+    redis->quiet = redis->log;
+    redis->quiet.log_level = ngx_min(log->log_level, NGX_LOG_ALERT);
+
+    redis->retry.handler = ngx_mtd_redis_retry_handler;
+    redis->retry.data = redis;
+    redis->retry.log = &redis->log;
+    redis->retry.cancelable = 1;
+}
+
+
+static u_char *
+ngx_mtd_redis_log_error(ngx_log_t *log, u_char *buf, size_t len)
+{
+    ngx_mtd_redis_t  *redis;
+
+    redis = log->data;
+
+    if (redis->action) {
+        buf = ngx_snprintf(buf, len, " while %s", redis->action);
+        len = 0;
+    }
+
+    return buf;
+}
+
+
+void
+ngx_mtd_redis_start(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
+    socklen_t socklen)
+{
+    ngx_mtd_redis_stop(redis);
+
+    redis->stopped = 0;
+    redis->socklen = 0;
+
+    if (sockaddr) {
+        ngx_memcpy(&redis->sockaddr, sockaddr, socklen);
+        redis->socklen = socklen;
+    }
+
+    ngx_mtd_redis_connect(redis);
+}
+
+
+void
+ngx_mtd_redis_stop(ngx_mtd_redis_t *redis)
+{
+    redis->stopped = 1;
+
+    ngx_mtd_redis_close(redis, NGX_ERROR);
+}
+
+
+static void
+ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
+{
+    ngx_addr_t            *addr;
+    ngx_mtd_redis_conf_t  *conf;
+
+    conf = redis->conf;
+
+    if (redis->socklen == 0 && conf->naddrs == 0) {
+        ngx_mtd_redis_resolve(redis);
+        return;
+    }
+
+    if (redis->socklen) {
+        redis->peer.sockaddr = &redis->sockaddr.sockaddr;
+        redis->peer.socklen = redis->socklen;
+
+    } else {
+        addr = &conf->addrs[redis->attempt++ % conf->naddrs];
+        redis->peer.sockaddr = addr->sockaddr;
+        redis->peer.socklen = addr->socklen;
+    }
+
+    ngx_mtd_redis_open(redis);
+}
+
+
+static void
+ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    redis->action = "resolving its name";
+
+    ctx = ngx_resolve_start(redis->conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        ngx_mtd_redis_fail(redis, "it cannot be resolved", NULL);
+        return;
+    }
+
+    ctx->name = redis->conf->host;
+    ctx->handler = ngx_mtd_redis_resolved;
+    ctx->data = redis;
+    ctx->timeout = redis->conf->resolver_timeout;
+    ctx->cancelable = 1;
+
+    redis->state = NGX_MTD_REDIS_RESOLVING;
+    redis->resolving = ctx;
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        redis->resolving = NULL;
+        ngx_mtd_redis_fail(redis, "it cannot be resolved", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_redis_resolved(ngx_resolver_ctx_t *ctx)
+{
+    ngx_mtd_redis_t      *redis;
+    ngx_resolver_addr_t  *addr;
+
+    redis = ctx->data;
+    redis->resolving = NULL;
+
+    if (ctx->state || ctx->naddrs == 0) {
+        ngx_log_error(NGX_LOG_INFO, &redis->log, 0,
+                      "%V could not be resolved (%i: %s)", &ctx->name,
+                      ctx->state, ngx_resolver_strerror(ctx->state));
+        ngx_resolve_name_done(ctx);
+        ngx_mtd_redis_fail(redis, "its name could not be resolved", NULL);
+        return;
+    }
+
+    addr = &ctx->addrs[redis->attempt++ % ctx->naddrs];
+
+    ngx_memcpy(&redis->sockaddr, addr->sockaddr, addr->socklen);
+    ngx_inet_set_port(&redis->sockaddr.sockaddr, redis->conf->port);
+
+    redis->peer.sockaddr = &redis->sockaddr.sockaddr;
+    redis->peer.socklen = addr->socklen;
+
+    ngx_resolve_name_done(ctx);
+
+    ngx_mtd_redis_open(redis);
+}
+
+
+static void
+ngx_mtd_redis_open(ngx_mtd_redis_t *redis)
+{
+    ngx_int_t               rc;
+    ngx_connection_t       *c;
+    ngx_peer_connection_t  *peer;
+
+    redis->action = "connecting";
+    redis->state = NGX_MTD_REDIS_HELLO;
+    redis->epoch++;
+
+    peer = &redis->peer;
+
+    peer->name = &redis->conf->name;
+    peer->get = ngx_event_get_peer;
+    peer->log = redis->failed ? &redis->quiet : &redis->log;
+    peer->log_error = NGX_ERROR_INFO;
+
+    redis->resp = ngx_mtd_resp_create(redis->on_key, redis->data,
+                                      &redis->log);
+    if (redis->resp == NULL) {
+        ngx_mtd_redis_fail(redis, "there is no memory", NULL);
+        return;
+    }
+
+    rc = ngx_event_connect_peer(peer);
+
+    redis->connection = peer->connection;
+    peer->connection = NULL;
+
+    if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED) {
+        ngx_mtd_redis_fail(redis, "it cannot be reached", NULL);
+        return;
+    }
+
+    c = redis->connection;
+
+    c->data = redis;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->read->handler = ngx_mtd_redis_read_handler;
+    c->write->handler = ngx_mtd_redis_write_handler;
+    c->read->cancelable = 1;
+    c->write->cancelable = 1;
+    c->idle = 1;
+
+    (void) ngx_tcp_nodelay(c);
+
+    ngx_add_timer(c->write, redis->conf->connect_timeout);
+
+    ngx_mtd_redis_hello(redis);
+}
+
+
+/* written as soon as the connection is there; all else follows it */
+
+static void
+ngx_mtd_redis_hello(ngx_mtd_redis_t *redis)
+{
+    u_char                 buf[NGX_INT_T_LEN];
+    ngx_str_t              argv[3];
+    ngx_uint_t             argc;
+    ngx_mtd_redis_conf_t  *conf;
+
+    conf = redis->conf;
+
+    if (conf->password.len) {
+        argc = 0;
+
+        ngx_str_set(&argv[argc], "AUTH");
+        argc++;
+
+        if (conf->user.len) {
+            argv[argc++] = conf->user;
+        }
+
+        argv[argc++] = conf->password;
+
+        if (ngx_mtd_redis_command(redis, argv, argc,
+                                  ngx_mtd_redis_hello_reply, redis)
+            != NGX_OK)
+        {
+            goto failed;
+        }
+    }
+
+    if (conf->database) {
+        ngx_str_set(&argv[0], "SELECT");
+        argv[1].data = buf;
+        argv[1].len = ngx_sprintf(buf, "%i", conf->database) - buf;
+
+        if (ngx_mtd_redis_command(redis, argv, 2,
+                                  ngx_mtd_redis_hello_reply, redis)
+            != NGX_OK)
+        {
+            goto failed;
+        }
+    }
+
+    redis->on_hello(redis->data);
+
+    return;
+
+failed:
+
+    ngx_mtd_redis_fail(redis, "there is no memory", NULL);
+}
+
+
+static void
+ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_redis_t  *redis = data;
+
+    if (rc == NGX_OK && reply->value[0].type == NGX_MTD_VALUE_ERROR) {
+        ngx_mtd_redis_fail(redis, "it refused", &reply->value[0].text);
+    }
+}
+
+
+void
+ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
+{
+    ngx_connection_t  *c;
+
+    c = redis->connection;
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (redis->failed) {
+        ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0,
+                      "redis %V is back (%s)", &redis->conf->name,
+                      redis->role);
+    }
+
+    redis->action = NULL;
+    redis->state = NGX_MTD_REDIS_READY;
+    redis->failed = 0;
+    redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
+    c->log = &redis->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+
+    redis->on_ready(redis->data);
+}
+
+
+/* logged once for each change from working to not */
+
+void
+ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why, ngx_str_t *text)
+{
+    ngx_str_t   none;
+    ngx_msec_t  delay;
+
+    ngx_str_null(&none);
+
+    ngx_log_error(NGX_LOG_ERR, redis->failed ? &redis->quiet : &redis->log,
+                  0, "redis %V is unavailable (%s): %s%s%V",
+                  &redis->conf->name, redis->role, why, text ? ": " : "",
+                  text ? text : &none);
+
+    redis->failed = 1;
+
+    ngx_mtd_redis_close(redis, NGX_ERROR);
+
+    redis->on_down(redis->data);
+
+    if (redis->stopped || redis->retry.timer_set) {
+        return;
+    }
+
+    delay = NGX_MTD_REDIS_BACKOFF_MIN
+            + ngx_random() % (redis->backoff - NGX_MTD_REDIS_BACKOFF_MIN + 1);
+
+    redis->backoff = ngx_min(redis->backoff * 2, NGX_MTD_REDIS_BACKOFF_MAX);
+
+    ngx_add_timer(&redis->retry, delay);
+}
+
+
+static void
+ngx_mtd_redis_retry_handler(ngx_event_t *ev)
+{
+    ngx_mtd_redis_t  *redis;
+
+    redis = ev->data;
+
+    ngx_mtd_redis_connect(redis);
+}
+
+
+ngx_int_t
+ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
+    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data)
+{
+    size_t               len;
+    u_char              *command;
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_mtd_redis_op_t  *op;
+
+    c = redis->connection;
+
+    if (redis->state < NGX_MTD_REDIS_HELLO) {
+        return NGX_ERROR;
+    }
+
+    command = ngx_mtd_resp_command(argv, argc, &len);
+    if (command == NULL) {
+        return NGX_ERROR;
+    }
+
+    op = handler ? ngx_mtd_redis_get_op(redis) : NULL;
+
+    rc = (handler && op == NULL) ? NGX_ERROR
+                                 : ngx_mtd_redis_append(redis, command, len);
+
+    ngx_mtd_resp_free(command);
+
+    if (rc != NGX_OK) {
+        if (op) {
+            ngx_queue_insert_head(&redis->free, &op->queue);
+        }
+
+        return NGX_ERROR;
+    }
+
+    if (op) {
+        op->handler = handler;
+        op->data = data;
+
+        if (ngx_queue_empty(&redis->inflight)) {
+            ngx_add_timer(c->read, redis->conf->timeout);
+        }
+
+        ngx_queue_insert_tail(&redis->inflight, &op->queue);
+    }
+
+    /* one write for all that is asked in this turn of the event loop */
+
+    ngx_post_event(c->write, &ngx_posted_events);
+
+    return NGX_OK;
+}
+
+
+static ngx_mtd_redis_op_t *
+ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_queue_empty(&redis->free)) {
+        return ngx_alloc(sizeof(ngx_mtd_redis_op_t), &redis->log);
+    }
+
+    q = ngx_queue_head(&redis->free);
+    ngx_queue_remove(q);
+
+    return ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
+}
+
+
+static ngx_int_t
+ngx_mtd_redis_append(ngx_mtd_redis_t *redis, u_char *p, size_t len)
+{
+    size_t      size, used;
+    u_char     *start;
+    ngx_buf_t  *b;
+
+    b = &redis->out;
+    used = b->last - b->pos;
+
+    if ((size_t) (b->end - b->last) < len) {
+
+        size = b->start ? (size_t) (b->end - b->start) : NGX_MTD_REDIS_OUT;
+
+        while (size < used + len) {
+            size *= 2;
+        }
+
+        if (size > NGX_MTD_REDIS_OUT_MAX) {
+            return NGX_ERROR;
+        }
+
+        start = ngx_alloc(size, &redis->log);
+        if (start == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(start, b->pos, used);
+
+        if (b->start) {
+            ngx_free(b->start);
+        }
+
+        b->start = start;
+        b->pos = start;
+        b->last = start + used;
+        b->end = start + size;
+    }
+
+    b->last = ngx_cpymem(b->last, p, len);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mtd_redis_write_handler(ngx_event_t *wev)
+{
+    ssize_t            n;
+    ngx_buf_t         *b;
+    ngx_connection_t  *c;
+    ngx_mtd_redis_t   *redis;
+
+    c = wev->data;
+    redis = c->data;
+
+    if (wev->timedout) {
+        ngx_mtd_redis_fail(redis, "connecting to it timed out", NULL);
+        return;
+    }
+
+    b = &redis->out;
+
+    while (b->pos < b->last) {
+        n = c->send(c, b->pos, b->last - b->pos);
+
+        if (n == NGX_ERROR) {
+            ngx_mtd_redis_fail(redis, "it closed the connection", NULL);
+            return;
+        }
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        b->pos += n;
+    }
+
+    if (b->pos == b->last) {
+        b->pos = b->start;
+        b->last = b->start;
+    }
+
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+        ngx_mtd_redis_fail(redis, "its socket failed", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_redis_read_handler(ngx_event_t *rev)
+{
+    u_char             buf[NGX_MTD_REDIS_IN];
+    ssize_t            n;
+    ngx_connection_t  *c;
+    ngx_mtd_redis_t   *redis;
+
+    c = rev->data;
+    redis = c->data;
+
+    if (c->close) {
+        c->close = 0;
+        c->idle = 0;
+
+        redis->on_shutdown(redis->data);
+        return;
+    }
+
+    if (rev->timedout) {
+        rev->timedout = 0;
+        ngx_mtd_redis_fail(redis, "it did not answer in time", NULL);
+        return;
+    }
+
+    for ( ;; ) {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ngx_mtd_redis_fail(redis, "it closed the connection", NULL);
+            return;
+        }
+
+        if (ngx_mtd_resp_feed(redis->resp, buf, n) != NGX_OK) {
+            ngx_mtd_redis_fail(redis, "there is no memory", NULL);
+            return;
+        }
+
+        if (ngx_mtd_redis_replies(redis) != NGX_OK) {
+            return;
+        }
+    }
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_mtd_redis_fail(redis, "its socket failed", NULL);
+    }
+}
+
+
+/* NGX_ERROR: the connection is closed, or another one was opened */
+
+static ngx_int_t
+ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
+{
+    ngx_int_t            rc;
+    const char          *why;
+    ngx_uint_t           epoch;
+    ngx_queue_t         *q;
+    ngx_connection_t    *c;
+    ngx_mtd_reply_t     *reply;
+    ngx_mtd_redis_op_t  *op;
+
+    c = redis->connection;
+    epoch = redis->epoch;
+
+    for ( ;; ) {
+        rc = ngx_mtd_resp_next(redis->resp, &reply, &why);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_mtd_redis_close(redis, rc);
+            ngx_mtd_redis_fail(redis, why, NULL);
+            return NGX_ERROR;
+        }
+
+        if (redis->on_message && redis->state == NGX_MTD_REDIS_READY) {
+            redis->on_message(redis->data, reply);
+
+        } else if (ngx_queue_empty(&redis->inflight)) {
+            ngx_mtd_redis_fail(redis, "it sent what was not asked", NULL);
+            return NGX_ERROR;
+
+        } else {
+            q = ngx_queue_head(&redis->inflight);
+            ngx_queue_remove(q);
+
+            if (ngx_queue_empty(&redis->inflight)) {
+                ngx_del_timer(c->read);
+
+            } else {
+                ngx_add_timer(c->read, redis->conf->timeout);
+            }
+
+            op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
+            ngx_queue_insert_head(&redis->free, q);
+
+            op->handler(op->data, NGX_OK, reply);
+        }
+
+        if (redis->connection == NULL || redis->epoch != epoch) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+/*
+ * Detached first, so that a handler that asks again finds no connection.
+ * The first command in flight gets rc, it may have caused the failure.
+ */
+
+static void
+ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t rc)
+{
+    ngx_queue_t          failed, *q;
+    ngx_connection_t    *c;
+    ngx_mtd_redis_op_t  *op;
+
+    redis->state = NGX_MTD_REDIS_DOWN;
+
+    if (redis->retry.timer_set) {
+        ngx_del_timer(&redis->retry);
+    }
+
+    if (redis->resolving) {
+        ngx_resolve_name_done(redis->resolving);
+        redis->resolving = NULL;
+    }
+
+    c = redis->connection;
+    redis->connection = NULL;
+
+    if (c) {
+        ngx_close_connection(c);
+    }
+
+    if (redis->resp) {
+        ngx_mtd_resp_destroy(redis->resp);
+        redis->resp = NULL;
+    }
+
+    redis->out.pos = redis->out.start;
+    redis->out.last = redis->out.start;
+
+    ngx_queue_init(&failed);
+
+    if (!ngx_queue_empty(&redis->inflight)) {
+        ngx_queue_add(&failed, &redis->inflight);
+        ngx_queue_init(&redis->inflight);
+    }
+
+    while (!ngx_queue_empty(&failed)) {
+        q = ngx_queue_head(&failed);
+        ngx_queue_remove(q);
+
+        op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
+        ngx_queue_insert_head(&redis->free, q);
+
+        op->handler(op->data, rc, NULL);
+        rc = NGX_ERROR;
+    }
+}

@@ -1,0 +1,133 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * One non-blocking, pipelined connection of one worker to a Redis server,
+ * made again with full-jitter backoff whenever it is lost.
+ *
+ * state: DOWN -> RESOLVING (a name and a resolver are configured)
+ *             -> HELLO (AUTH, SELECT, what on_hello asks) -> READY
+ *        any state -> DOWN
+ */
+
+
+#ifndef _NGX_MTD_REDIS_H_INCLUDED_
+#define _NGX_MTD_REDIS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+#include "ngx_mtd_resp.h"
+
+
+/* from the configuration, shared by all connections of all workers */
+
+typedef struct {
+    ngx_str_t                 name;         /* as configured, for the log */
+    ngx_addr_t               *addrs;
+    ngx_uint_t                naddrs;       /* 0: host is resolved */
+    ngx_str_t                 host;
+    in_port_t                 port;
+    ngx_resolver_t           *resolver;
+    ngx_msec_t                resolver_timeout;
+    ngx_str_t                 user;
+    ngx_str_t                 password;
+    ngx_int_t                 database;
+    ngx_msec_t                connect_timeout;
+    ngx_msec_t                timeout;
+} ngx_mtd_redis_conf_t;
+
+
+typedef enum {
+    NGX_MTD_REDIS_DOWN = 0,
+    NGX_MTD_REDIS_RESOLVING,
+    NGX_MTD_REDIS_HELLO,
+    NGX_MTD_REDIS_READY
+} ngx_mtd_redis_state_e;
+
+
+typedef struct ngx_mtd_redis_s  ngx_mtd_redis_t;
+
+/*
+ * rc is NGX_OK with a reply, which may be an error reply; NGX_ERROR without
+ * one, the connection is gone; NGX_DECLINED without one, the answer to this
+ * very command was longer than the cap.
+ */
+
+typedef void (*ngx_mtd_redis_reply_pt)(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+
+typedef void (*ngx_mtd_redis_event_pt)(void *data);
+
+typedef void (*ngx_mtd_redis_message_pt)(void *data, ngx_mtd_reply_t *reply);
+
+
+/* embedded in its owner, which fills the first part */
+
+struct ngx_mtd_redis_s {
+    ngx_mtd_redis_conf_t     *conf;
+    const char               *role;         /* "data", for the log */
+    void                     *data;         /* of the handlers below */
+    ngx_mtd_redis_event_pt    on_hello;     /* calls _ready() or _fail() */
+    ngx_mtd_redis_event_pt    on_ready;
+    ngx_mtd_redis_event_pt    on_down;      /* an attempt failed, too */
+    ngx_mtd_redis_event_pt    on_shutdown;  /* the worker is to exit */
+    ngx_mtd_redis_message_pt  on_message;   /* gets all once READY */
+    ngx_mtd_resp_key_pt       on_key;
+
+    ngx_uint_t                state;
+    ngx_connection_t         *connection;   /* ours to close */
+    ngx_peer_connection_t     peer;
+    ngx_resolver_ctx_t       *resolving;
+    ngx_mtd_resp_t           *resp;
+    ngx_queue_t               inflight;     /* of ngx_mtd_redis_op_t */
+    ngx_queue_t               free;
+    ngx_buf_t                 out;
+    ngx_event_t               retry;
+    ngx_msec_t                backoff;
+    ngx_uint_t                attempt;
+    ngx_uint_t                epoch;        /* of connection */
+    ngx_sockaddr_t            sockaddr;
+    socklen_t                 socklen;
+    ngx_log_t                 log;
+    ngx_log_t                 quiet;        /* of attempts after the first */
+    const char               *action;       /* for the log */
+    unsigned                  failed:1;     /* since the last READY */
+    unsigned                  stopped:1;    /* waits to be started */
+};
+
+
+void ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log);
+
+/* sockaddr NULL: the configured server; else exactly this address */
+
+void ngx_mtd_redis_start(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
+    socklen_t socklen);
+
+/* closes without another attempt; commands in flight fail */
+
+void ngx_mtd_redis_stop(ngx_mtd_redis_t *redis);
+
+/*
+ * NGX_OK: handler will be called exactly once, never from within this call;
+ * NGX_ERROR: it will not, there is no connection.  A connection that has
+ * on_message gives NULL once it is READY: the answer is a message, too.
+ */
+
+ngx_int_t ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
+    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data);
+
+/* from on_hello or a reply handler */
+
+void ngx_mtd_redis_ready(ngx_mtd_redis_t *redis);
+void ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why,
+    ngx_str_t *text);
+
+
+#endif /* _NGX_MTD_REDIS_H_INCLUDED_ */

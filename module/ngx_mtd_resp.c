@@ -1,0 +1,323 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <hiredis/hiredis.h>
+
+#include "ngx_mtd_resp.h"
+
+
+#define NGX_MTD_RESP_ARGS   24
+
+
+#if (HIREDIS_MAJOR >= 1)
+typedef size_t  ngx_mtd_resp_elements_t;
+
+#else
+typedef int  ngx_mtd_resp_elements_t;
+
+#endif
+
+
+struct ngx_mtd_resp_s {
+    redisReader          *reader;
+    ngx_mtd_resp_key_pt   key;
+    void                 *data;
+    ngx_log_t            *log;
+    const char           *why;
+    ngx_uint_t            capped;           /* unsigned  capped:1; */
+    ngx_mtd_reply_t       reply;
+    u_char               *last;
+    u_char                text[NGX_MTD_RESP_MAX];
+};
+
+
+static void *ngx_mtd_resp_string(const redisReadTask *task, char *str,
+    size_t len);
+static void *ngx_mtd_resp_array(const redisReadTask *task,
+    ngx_mtd_resp_elements_t n);
+static void *ngx_mtd_resp_integer(const redisReadTask *task, long long n);
+static void *ngx_mtd_resp_nil(const redisReadTask *task);
+static void ngx_mtd_resp_nothing(void *object);
+
+
+/* what is made is not a tree of objects but one flat reply */
+
+static redisReplyObjectFunctions  ngx_mtd_resp_functions = {
+    .createString = ngx_mtd_resp_string,
+    .createArray = ngx_mtd_resp_array,
+    .createInteger = ngx_mtd_resp_integer,
+    .createNil = ngx_mtd_resp_nil,
+    .freeObject = ngx_mtd_resp_nothing
+};
+
+
+ngx_mtd_resp_t *
+ngx_mtd_resp_create(ngx_mtd_resp_key_pt key, void *data, ngx_log_t *log)
+{
+    ngx_mtd_resp_t  *resp;
+
+    resp = ngx_alloc(sizeof(ngx_mtd_resp_t), log);
+    if (resp == NULL) {
+        return NULL;
+    }
+
+    resp->reader = redisReaderCreateWithFunctions(&ngx_mtd_resp_functions);
+    if (resp->reader == NULL) {
+        ngx_free(resp);
+        return NULL;
+    }
+
+    resp->reader->privdata = resp;
+    resp->key = key;
+    resp->data = data;
+    resp->log = log;
+    resp->why = NULL;
+    resp->capped = 0;
+    resp->last = resp->text;
+
+    return resp;
+}
+
+
+void
+ngx_mtd_resp_destroy(ngx_mtd_resp_t *resp)
+{
+    redisReaderFree(resp->reader);
+    ngx_free(resp);
+}
+
+
+ngx_int_t
+ngx_mtd_resp_feed(ngx_mtd_resp_t *resp, u_char *p, size_t len)
+{
+    return redisReaderFeed(resp->reader, (char *) p, len) == REDIS_OK
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
+    const char **why)
+{
+    void         *object;
+    redisReader  *reader;
+
+    reader = resp->reader;
+    object = NULL;
+
+    if (redisReaderGetReply(reader, &object) != REDIS_OK) {
+        *why = resp->why ? resp->why : "a reply is not RESP2";
+        return resp->capped ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    if (object) {
+        *reply = &resp->reply;
+        return NGX_OK;
+    }
+
+    if (reader->len - reader->pos > NGX_MTD_RESP_MAX) {
+        *why = "a reply is longer than 64k";
+        return NGX_DECLINED;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* NULL, after why has been set, makes the reader fail */
+
+static ngx_mtd_value_t *
+ngx_mtd_resp_value(const redisReadTask *task)
+{
+    ngx_mtd_resp_t   *resp;
+    ngx_mtd_value_t  *value;
+
+    resp = task->privdata;
+
+    if (task->parent == NULL) {
+        resp->last = resp->text;
+        resp->reply.array = 0;
+        resp->reply.n = 1;
+        value = &resp->reply.value[0];
+
+    } else if (task->parent->parent == NULL) {
+        value = &resp->reply.value[task->idx];
+
+    } else {
+        resp->why = "a reply is nested too deep";
+        return NULL;
+    }
+
+    ngx_memzero(value, sizeof(ngx_mtd_value_t));
+
+    return value;
+}
+
+
+static void *
+ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
+{
+    ngx_mtd_resp_t   *resp;
+    ngx_mtd_value_t  *value;
+
+    resp = task->privdata;
+
+    /* hiredis skips these two without looking */
+
+    if (task->type == REDIS_REPLY_STRING
+        && (str[len] != '\r' || str[len + 1] != '\n'))
+    {
+        resp->why = "a string in a reply does not end where it should";
+        return NULL;
+    }
+
+    if (task->parent && task->parent->parent
+        && task->parent->parent->parent == NULL && resp->key)
+    {
+        resp->key(resp->data, (u_char *) str, len);
+        return resp;
+    }
+
+    value = ngx_mtd_resp_value(task);
+    if (value == NULL) {
+        return NULL;
+    }
+
+    if (len > (size_t) (resp->text + NGX_MTD_RESP_MAX - resp->last)) {
+        resp->why = "a reply is longer than 64k";
+        resp->capped = 1;
+        return NULL;
+    }
+
+    switch (task->type) {
+
+    case REDIS_REPLY_STATUS:
+        value->type = NGX_MTD_VALUE_STATUS;
+        break;
+
+    case REDIS_REPLY_ERROR:
+        value->type = NGX_MTD_VALUE_ERROR;
+        break;
+
+    default:
+        value->type = NGX_MTD_VALUE_STRING;
+    }
+
+    value->text.data = resp->last;
+    value->text.len = len;
+
+    resp->last = ngx_cpymem(resp->last, str, len);
+
+    return resp;
+}
+
+
+static void *
+ngx_mtd_resp_array(const redisReadTask *task, ngx_mtd_resp_elements_t n)
+{
+    ngx_mtd_resp_t   *resp;
+    ngx_mtd_value_t  *value;
+
+    resp = task->privdata;
+
+    if (task->parent == NULL) {
+
+        if (task->type != REDIS_REPLY_ARRAY
+            || (size_t) n > NGX_MTD_RESP_VALUES)
+        {
+            resp->why = "a reply has too many elements";
+            return NULL;
+        }
+
+        resp->last = resp->text;
+        resp->reply.array = 1;
+        resp->reply.n = n;
+
+        return resp;
+    }
+
+    if (resp->key == NULL) {
+        resp->why = "a reply is nested";
+        return NULL;
+    }
+
+    value = ngx_mtd_resp_value(task);
+    if (value == NULL) {
+        return NULL;
+    }
+
+    value->type = NGX_MTD_VALUE_ARRAY;
+    value->integer = n;
+
+    return resp;
+}
+
+
+static void *
+ngx_mtd_resp_integer(const redisReadTask *task, long long n)
+{
+    ngx_mtd_value_t  *value;
+
+    value = ngx_mtd_resp_value(task);
+    if (value == NULL) {
+        return NULL;
+    }
+
+    value->type = NGX_MTD_VALUE_INTEGER;
+    value->integer = n;
+
+    return task->privdata;
+}
+
+
+static void *
+ngx_mtd_resp_nil(const redisReadTask *task)
+{
+    return ngx_mtd_resp_value(task) ? task->privdata : NULL;
+}
+
+
+static void
+ngx_mtd_resp_nothing(void *object)
+{
+    /* void */
+}
+
+
+u_char *
+ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len)
+{
+    char        *command;
+    size_t       lens[NGX_MTD_RESP_ARGS];
+    long long    n;
+    ngx_uint_t   i;
+    const char  *args[NGX_MTD_RESP_ARGS];
+
+    if (argc > NGX_MTD_RESP_ARGS) {
+        return NULL;
+    }
+
+    for (i = 0; i < argc; i++) {
+        args[i] = (const char *) argv[i].data;
+        lens[i] = argv[i].len;
+    }
+
+    n = redisFormatCommandArgv(&command, argc, args, lens);
+    if (n < 0) {
+        return NULL;
+    }
+
+    *len = n;
+
+    return (u_char *) command;
+}
+
+
+void
+ngx_mtd_resp_free(u_char *command)
+{
+    redisFreeCommand((char *) command);
+}

@@ -1,0 +1,84 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * Commands and replies of RESP2, encoded and decoded by hiredis, with caps:
+ * a hostile reply may cost 64 KiB.  The only file that knows hiredis.
+ */
+
+
+#ifndef _NGX_MTD_RESP_H_INCLUDED_
+#define _NGX_MTD_RESP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_MTD_RESP_MAX      65536         /* bytes of one reply */
+#define NGX_MTD_RESP_VALUES   16            /* elements of one reply */
+
+
+typedef enum {
+    NGX_MTD_VALUE_NIL = 0,
+    NGX_MTD_VALUE_STRING,
+    NGX_MTD_VALUE_STATUS,
+    NGX_MTD_VALUE_INTEGER,
+    NGX_MTD_VALUE_ERROR,
+    NGX_MTD_VALUE_ARRAY                     /* nested, its texts are keys */
+} ngx_mtd_value_e;
+
+
+typedef struct {
+    ngx_uint_t           type;
+    ngx_str_t            text;              /* not terminated */
+    int64_t              integer;
+} ngx_mtd_value_t;
+
+
+/* valid until the next call; an array's elements are its values */
+
+typedef struct {
+    ngx_uint_t           array;             /* unsigned  array:1; */
+    ngx_uint_t           n;
+    ngx_mtd_value_t      value[NGX_MTD_RESP_VALUES];
+} ngx_mtd_reply_t;
+
+
+typedef struct ngx_mtd_resp_s  ngx_mtd_resp_t;
+
+/*
+ * Gets the texts of nested arrays one by one, as they arrive, so that an
+ * invalidation of any number of keys needs no memory.
+ */
+
+typedef void (*ngx_mtd_resp_key_pt)(void *data, u_char *key, size_t len);
+
+
+/* with key == NULL a nested array is an error; freed by _destroy() */
+
+ngx_mtd_resp_t *ngx_mtd_resp_create(ngx_mtd_resp_key_pt key, void *data,
+    ngx_log_t *log);
+void ngx_mtd_resp_destroy(ngx_mtd_resp_t *resp);
+
+ngx_int_t ngx_mtd_resp_feed(ngx_mtd_resp_t *resp, u_char *p, size_t len);
+
+/*
+ * NGX_OK: *reply is the next reply; NGX_AGAIN: more bytes are needed;
+ * NGX_ERROR: not RESP, the connection is of no more use; NGX_DECLINED: the
+ * same because a reply is over a cap.  *why is set to a static text.
+ */
+
+ngx_int_t ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
+    const char **why);
+
+/* to be freed with ngx_mtd_resp_free(); NULL if there is no memory */
+
+u_char *ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len);
+void ngx_mtd_resp_free(u_char *command);
+
+
+#endif /* _NGX_MTD_RESP_H_INCLUDED_ */

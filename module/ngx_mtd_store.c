@@ -1,0 +1,198 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <openssl/hmac.h>
+
+#include "ngx_mtd_store.h"
+
+
+static void ngx_mtd_store_hello(void *data);
+static void ngx_mtd_store_pong(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static void ngx_mtd_store_ready(void *data);
+static void ngx_mtd_store_down(void *data);
+static void ngx_mtd_store_shutdown(void *data);
+
+
+ngx_int_t
+ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_str_t *kinds, ngx_uint_t nkinds, void *tag)
+{
+    u_char        *p, *last, md[EVP_MAX_MD_SIZE];
+    size_t         len;
+    ngx_str_t      name, text;
+    unsigned int   n;
+
+    text.len = store->redis_conf.name.len + store->names.prefix.len
+               + NGX_INT_T_LEN + 4;
+    text.data = ngx_pnalloc(cf->temp_pool, text.len);
+
+    /* an HMAC of what must not change: the secret itself does not show */
+
+    len = sizeof("mtd:") + store->name.len + 17;
+    p = ngx_pnalloc(cf->pool, len);
+
+    if (text.data == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = ngx_sprintf(text.data, "%V %i %*s", &store->redis_conf.name,
+                       store->redis_conf.database, store->names.prefix.len,
+                       store->names.prefix.data);
+
+    if (HMAC(EVP_sha256(), store->names.secret.len
+                           ? store->names.secret.data : (u_char *) "",
+             store->names.secret.len, text.data, last - text.data, md, &n)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    name.data = p;
+    p = ngx_sprintf(p, "mtd:%V:", &store->name);
+    name.len = ngx_hex_dump(p, md, 8) - name.data;
+
+    store->zone.kinds = kinds;
+    store->zone.nkinds = nkinds;
+    store->zone.secret.len = store->names.secret.len;
+    store->zone.secret.data = store->names.secret.data;
+
+    store->shm_zone = ngx_shared_memory_add(cf, &name, store->zone_size, tag);
+    if (store->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    store->shm_zone->init = ngx_mtd_zone_init;
+    store->shm_zone->data = &store->zone;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_log_t *log)
+{
+    ngx_mtd_redis_t    *data;
+    ngx_mtd_lookups_t  *lookups;
+
+    ngx_mtd_zone_init_process(&store->zone);
+
+    data = &store->data;
+
+    data->conf = &store->redis_conf;
+    data->role = "data";
+    data->data = store;
+    data->on_hello = ngx_mtd_store_hello;
+    data->on_ready = ngx_mtd_store_ready;
+    data->on_down = ngx_mtd_store_down;
+    data->on_shutdown = ngx_mtd_store_shutdown;
+
+    ngx_mtd_redis_init(data, log);
+
+    lookups = &store->lookups;
+
+    lookups->zone = &store->zone;
+    lookups->redis = data;
+    lookups->names = &store->names;
+    lookups->fresh = store->fresh;
+    lookups->unknown = store->unknown;
+    lookups->stale = store->stale;
+    lookups->timeout = store->redis_conf.timeout;
+    lookups->log = log;
+
+    ngx_mtd_lookup_init(lookups);
+
+    ngx_mtd_link_init(&store->link, &store->redis_conf, &store->zone,
+                      &store->names, log);
+
+    ngx_mtd_redis_start(data, NULL, 0);
+}
+
+
+void
+ngx_mtd_store_exit_process(ngx_mtd_store_t *store)
+{
+    ngx_mtd_link_stop(&store->link);
+    ngx_mtd_redis_stop(&store->data);
+}
+
+
+/* a server that is loading, or wants a password, does not say PONG */
+
+static void
+ngx_mtd_store_hello(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    ngx_str_t  argv[1];
+
+    ngx_str_set(&argv[0], "PING");
+
+    if (ngx_mtd_redis_command(&store->data, argv, 1, ngx_mtd_store_pong,
+                              store)
+        != NGX_OK)
+    {
+        ngx_mtd_redis_fail(&store->data, "there is no memory", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_store_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_store_t *store = data;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (reply->array || reply->value[0].type != NGX_MTD_VALUE_STATUS) {
+        ngx_mtd_redis_fail(&store->data, "it refused PING",
+                           &reply->value[0].text);
+        return;
+    }
+
+    ngx_mtd_redis_ready(&store->data);
+}
+
+
+/*
+ * The name, or the address behind it, may have moved to another server
+ * meanwhile, so the link is made anew, to the very address of the lookups.
+ */
+
+static void
+ngx_mtd_store_ready(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_CONNECTS);
+
+    ngx_mtd_link_start(&store->link, store->data.peer.sockaddr,
+                       store->data.peer.socklen);
+
+    ngx_mtd_lookup_ready(&store->lookups);
+}
+
+
+static void
+ngx_mtd_store_down(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_DISCONNECTS);
+
+    ngx_mtd_lookup_down(&store->lookups);
+}
+
+
+/* requests may still need it; it is closed when the worker exits */
+
+static void
+ngx_mtd_store_shutdown(void *data)
+{
+    /* void */
+}

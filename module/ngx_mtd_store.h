@@ -1,0 +1,58 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * A store, as configured by mtd_redis {}: where its Redis is, how its keys
+ * are named and how long what it says is believed; and, in each worker, the
+ * connections and lookups that belong to it.
+ */
+
+
+#ifndef _NGX_MTD_STORE_H_INCLUDED_
+#define _NGX_MTD_STORE_H_INCLUDED_
+
+
+#include "ngx_mtd_link.h"
+#include "ngx_mtd_lookup.h"
+
+
+typedef struct {
+    ngx_str_t                name;
+    ngx_mtd_redis_conf_t     redis_conf;
+    mtd_names_t              names;
+    size_t                   zone_size;
+    ngx_msec_t               fresh;
+    ngx_msec_t               unknown;
+    ngx_msec_t               stale;
+    time_t                   ttl;           /* seconds */
+
+    ngx_shm_zone_t          *shm_zone;
+    ngx_mtd_zone_t           zone;
+
+    /* of this worker */
+
+    ngx_mtd_redis_t          data;
+    ngx_mtd_link_t           link;
+    ngx_mtd_lookups_t        lookups;
+} ngx_mtd_store_t;
+
+
+/*
+ * Adds the zone, once the configuration is complete.  All that makes old
+ * contents worthless (server, database, prefix, secret) is in the zone's
+ * name, so a reload that changes any of it starts with an empty one.
+ */
+
+ngx_int_t ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_str_t *kinds, ngx_uint_t nkinds, void *tag);
+
+/* in each worker */
+
+void ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_log_t *log);
+void ngx_mtd_store_exit_process(ngx_mtd_store_t *store);
+
+
+#endif /* _NGX_MTD_STORE_H_INCLUDED_ */

@@ -1,0 +1,655 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include "ngx_mtd_zone.h"
+
+
+#define NGX_MTD_ZONE_SLOTS        64        /* of counters, one a process */
+#define NGX_MTD_ZONE_STRIDE                                                   \
+    ngx_align(NGX_MTD_COUNT_N * sizeof(ngx_atomic_t), 64)
+
+#define NGX_MTD_ZONE_GENERATIONS  4096
+#define NGX_MTD_ZONE_TEXT_HEADS   256
+
+/* longest time without any link that a new one waits to be joined, ms */
+
+#define NGX_MTD_ZONE_JOIN         500
+
+
+typedef struct {
+    uint32_t         next;
+    uint32_t         len;
+    u_char           data[1];
+} ngx_mtd_text_t;
+
+
+typedef struct {
+    mtd_entry_t      entry;                 /* key: hash of the key's name */
+    mtd_hash_t       address;               /* key of its alias entry */
+} ngx_mtd_name_t;
+
+
+struct ngx_mtd_zone_sh_s {
+    mtd_hash_key_t   key;
+    uint64_t         valid_from;            /* older entries were flushed */
+    uint64_t         cover_since;
+    uint64_t         cover_to;
+    u_char          *tables;
+    size_t           size;                  /* of tables */
+    u_char          *counters;
+    u_char          *texts;
+    uint32_t         texts_size;
+    uint32_t         texts_last;
+    uint32_t         text_heads[NGX_MTD_ZONE_TEXT_HEADS];
+    uint32_t         generations[NGX_MTD_ZONE_GENERATIONS];
+};
+
+
+static ngx_int_t ngx_mtd_zone_create(ngx_mtd_zone_t *zone,
+    ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_mtd_zone_key(ngx_mtd_zone_t *zone, mtd_hash_key_t *key);
+static void ngx_mtd_zone_attach(ngx_mtd_zone_t *zone);
+static void ngx_mtd_zone_drop_alias_locked(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *name);
+static void ngx_mtd_zone_put_locked(ngx_mtd_zone_t *zone,
+    mtd_table_t *table, const mtd_entry_t *entry);
+static void ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *name, const mtd_hash_t *address, ngx_msec_t fetched);
+static void ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone);
+
+
+ngx_int_t
+ngx_mtd_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_mtd_zone_t  *old = data;
+
+    ngx_mtd_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (old) {
+
+        /* old workers are still at work in there: adopt, touch nothing */
+
+        zone->sh = old->sh;
+
+    } else if (shm_zone->shm.exists) {
+        zone->sh = zone->shpool->data;
+
+    } else if (ngx_mtd_zone_create(zone, shm_zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mtd_zone_attach(zone);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mtd_zone_create(ngx_mtd_zone_t *zone, ngx_shm_zone_t *shm_zone)
+{
+    size_t              len;
+    ngx_slab_pool_t    *shpool;
+    ngx_mtd_zone_sh_t  *sh;
+
+    shpool = zone->shpool;
+
+    len = sizeof(" in mtd zone \"\"") + shm_zone->shm.name.len;
+
+    shpool->log_ctx = ngx_slab_alloc(shpool, len);
+    sh = ngx_slab_calloc(shpool, sizeof(ngx_mtd_zone_sh_t));
+
+    if (shpool->log_ctx == NULL || sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(shpool->log_ctx, " in mtd zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    zone->sh = sh;
+    shpool->data = sh;
+
+    if (ngx_mtd_zone_key(zone, &sh->key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sh->counters = ngx_slab_calloc(shpool, NGX_MTD_ZONE_SLOTS
+                                           * NGX_MTD_ZONE_STRIDE);
+    if (sh->counters == NULL) {
+        return NGX_ERROR;
+    }
+
+    sh->texts_size = ngx_align(shm_zone->shm.size / 64, ngx_pagesize);
+    sh->texts_last = sizeof(uint32_t) * 2;
+    sh->texts = ngx_slab_alloc(shpool, sh->texts_size);
+
+    if (sh->texts == NULL || shpool->pfree == 0) {
+        return NGX_ERROR;
+    }
+
+    /* all pages that are left, page aligned */
+
+    sh->size = shpool->pfree * ngx_pagesize;
+    sh->tables = ngx_slab_calloc(shpool, sh->size);
+
+    return sh->tables ? NGX_OK : NGX_ERROR;
+}
+
+
+/* with a secret the hashes, and with them $mtd_device, outlive a restart */
+
+static ngx_int_t
+ngx_mtd_zone_key(ngx_mtd_zone_t *zone, mtd_hash_key_t *key)
+{
+    u_char        md[EVP_MAX_MD_SIZE];
+    unsigned int  len;
+
+    if (zone->secret.len == 0) {
+        return RAND_bytes((u_char *) key, sizeof(mtd_hash_key_t)) == 1
+               ? NGX_OK : NGX_ERROR;
+    }
+
+    if (HMAC(EVP_sha256(), zone->secret.data, zone->secret.len,
+             (const u_char *) "zone", 4, md, &len)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(key, md, sizeof(mtd_hash_key_t));
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
+{
+    size_t              size, part;
+    u_char             *p;
+    ngx_uint_t          i;
+    mtd_hash_key_t      key;
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+    p = sh->tables;
+
+    part = sh->size / 16 & ~((size_t) MTD_TABLE_BUCKET - 1);
+    mtd_table_init(&zone->unknown, p, part, sizeof(mtd_entry_t), 0);
+    p += part;
+
+    size = sh->size - part;
+
+    part = (zone->secret.len ? size / 10 * 3 : size / 2)
+           & ~((size_t) MTD_TABLE_BUCKET - 1);
+    mtd_table_init(&zone->aliases, p, part, sizeof(ngx_mtd_alias_t), 1);
+    p += part;
+
+    ngx_memzero(&zone->names, sizeof(mtd_table_t));
+
+    if (zone->secret.len) {
+        mtd_table_init(&zone->names, p, part, sizeof(ngx_mtd_name_t), 1);
+        p += part;
+    }
+
+    mtd_table_init(&zone->devices, p, sh->tables + sh->size - p,
+                   sizeof(ngx_mtd_device_t), 1);
+
+    zone->device_key = mtd_hash(&sh->key, (u_char *) "device", 6);
+
+    key = mtd_hash(&sh->key, (u_char *) "alias", 5);
+
+    for (i = 0; i < zone->nkinds; i++) {
+        zone->alias_key[i] = mtd_hash(&key, zone->kinds[i].data,
+                                      zone->kinds[i].len);
+    }
+
+    zone->counters = (ngx_atomic_t *) sh->counters;
+}
+
+
+void
+ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone)
+{
+    ngx_uint_t  slot;
+
+    slot = ngx_process_slot % NGX_MTD_ZONE_SLOTS;
+
+    zone->counters = (ngx_atomic_t *)
+                               (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_alias_t *alias)
+{
+    return mtd_table_get(&zone->aliases, key, &alias->entry)
+           && alias->entry.fetched >= zone->sh->valid_from;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_device_t *device)
+{
+    return mtd_table_get(&zone->devices, key, &device->entry)
+           && device->entry.fetched >= zone->sh->valid_from;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    mtd_entry_t *entry)
+{
+    return mtd_table_get(&zone->unknown, key, entry)
+           && entry->fetched >= zone->sh->valid_from;
+}
+
+
+static ngx_inline uint32_t *
+ngx_mtd_zone_generation(ngx_mtd_zone_t *zone, const mtd_hash_t *name)
+{
+    return &zone->sh->generations[name->word[1] % NGX_MTD_ZONE_GENERATIONS];
+}
+
+
+void
+ngx_mtd_zone_ticket(ngx_mtd_zone_t *zone, ngx_mtd_ticket_t *ticket,
+    const mtd_hash_t *name)
+{
+    ticket->name = *name;
+    ticket->sent = ngx_current_msec;
+    ticket->generation = __atomic_load_n(ngx_mtd_zone_generation(zone, name),
+                                         __ATOMIC_ACQUIRE);
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_voided(ngx_mtd_zone_t *zone, const ngx_mtd_ticket_t *ticket)
+{
+    return ticket->sent < __atomic_load_n(&zone->sh->valid_from,
+                                          __ATOMIC_ACQUIRE)
+           || ticket->generation
+              != __atomic_load_n(ngx_mtd_zone_generation(zone, &ticket->name),
+                                 __ATOMIC_ACQUIRE);
+}
+
+
+static void
+ngx_mtd_zone_put_locked(ngx_mtd_zone_t *zone, mtd_table_t *table,
+    const mtd_entry_t *entry)
+{
+    if (mtd_table_put(table, entry, NULL)) {
+        ngx_mtd_zone_count(zone, NGX_MTD_COUNT_EVICTED);
+    }
+}
+
+
+/*
+ * An alias must not outlive its name, or no change of it could be seen; so
+ * the name is stored first and dropped last.
+ */
+
+static void
+ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
+    const mtd_hash_t *address, ngx_msec_t fetched)
+{
+    ngx_mtd_name_t  stored, evicted;
+
+    stored.entry.key = *name;
+    stored.entry.fetched = fetched;
+    stored.address = *address;
+
+    if (mtd_table_put(&zone->names, &stored.entry, &evicted.entry)) {
+        (void) mtd_table_delete(&zone->aliases, &evicted.address);
+        ngx_mtd_zone_count(zone, NGX_MTD_COUNT_EVICTED);
+    }
+
+    if (zone->names.recovered) {
+        zone->names.recovered = 0;
+        ngx_mtd_zone_flush_locked(zone);
+    }
+}
+
+
+ngx_int_t
+ngx_mtd_zone_put_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    const mtd_hash_t *device, const ngx_mtd_ticket_t *ticket)
+{
+    ngx_mtd_alias_t  alias;
+
+    alias.entry.key = *key;
+    alias.entry.fetched = ticket->sent;
+    alias.device = *device;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_mtd_zone_voided(zone, ticket)) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_DECLINED;
+    }
+
+    if (zone->names.n) {
+        ngx_mtd_zone_put_name_locked(zone, &ticket->name, key, ticket->sent);
+    }
+
+    ngx_mtd_zone_put_locked(zone, &zone->aliases, &alias.entry);
+    (void) mtd_table_delete(&zone->unknown, key);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    const mtd_record_t *record, const ngx_mtd_ticket_t *ticket)
+{
+    ngx_mtd_device_t  device;
+
+    device.entry.key = *key;
+    device.entry.fetched = ticket->sent;
+    device.record = *record;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_mtd_zone_voided(zone, ticket)) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_DECLINED;
+    }
+
+    ngx_mtd_zone_put_locked(zone, &zone->devices, &device.entry);
+    (void) mtd_table_delete(&zone->unknown, key);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    const ngx_mtd_ticket_t *ticket)
+{
+    mtd_entry_t  entry;
+
+    entry.key = *key;
+    entry.fetched = ticket->sent;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_mtd_zone_voided(zone, ticket)) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_DECLINED;
+    }
+
+    /* aliases and devices do not share keys, one of them has it at most */
+
+    (void) mtd_table_delete(&zone->aliases, key);
+    (void) mtd_table_delete(&zone->devices, key);
+
+    ngx_mtd_zone_put_locked(zone, &zone->unknown, &entry);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
+{
+    u_char      *colon;
+    mtd_hash_t   hash;
+    ngx_uint_t   i, alias;
+    ngx_str_t   *kind;
+
+    alias = 0;
+
+    if (len > 7 && ngx_strncmp(name, "device:", 7) == 0) {
+        hash = ngx_mtd_zone_device_hash(zone, name + 7, len - 7);
+
+    } else if (len > 6 && ngx_strncmp(name, "alias:", 6) == 0) {
+        name += 6;
+        len -= 6;
+
+        colon = ngx_strlchr((u_char *) name, (u_char *) name + len, ':');
+
+        if (colon == NULL) {
+            return;
+        }
+
+        for (i = 0; i < zone->nkinds; i++) {
+            kind = &zone->kinds[i];
+
+            if (kind->len == (size_t) (colon - name)
+                && ngx_memcmp(kind->data, name, kind->len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (i == zone->nkinds) {
+            return;
+        }
+
+        alias = 1;
+        hash = ngx_mtd_zone_alias_hash(zone, i, colon + 1,
+                                       len - (colon + 1 - name));
+
+    } else {
+        return;
+    }
+
+    ngx_mtd_zone_count(zone, NGX_MTD_COUNT_INVALIDATIONS);
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    /* first the generation: it is read without the lock, too */
+
+    (void) __atomic_fetch_add(ngx_mtd_zone_generation(zone, &hash), 1,
+                              __ATOMIC_RELEASE);
+
+    if (alias) {
+        ngx_mtd_zone_drop_alias_locked(zone, &hash);
+
+    } else {
+        (void) mtd_table_delete(&zone->devices, &hash);
+    }
+
+    (void) mtd_table_delete(&zone->unknown, &hash);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+static void
+ngx_mtd_zone_drop_alias_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name)
+{
+    ngx_mtd_name_t  found;
+
+    if (zone->names.n == 0) {
+        (void) mtd_table_delete(&zone->aliases, name);
+        return;
+    }
+
+    if (mtd_table_get_locked(&zone->names, name, &found.entry)) {
+        (void) mtd_table_delete(&zone->aliases, &found.address);
+        (void) mtd_table_delete(&zone->names, name);
+    }
+
+    if (zone->names.recovered) {
+        zone->names.recovered = 0;
+        ngx_mtd_zone_flush_locked(zone);
+    }
+}
+
+
+void
+ngx_mtd_zone_flush(ngx_mtd_zone_t *zone)
+{
+    ngx_mtd_zone_count(zone, NGX_MTD_COUNT_FLUSHES);
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    ngx_mtd_zone_flush_locked(zone);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+static void
+ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone)
+{
+    /* an answer to a question of this very millisecond may be older */
+
+    __atomic_store_n(&zone->sh->valid_from, ngx_current_msec + 1,
+                     __ATOMIC_RELEASE);
+}
+
+
+uint32_t
+ngx_mtd_zone_intern(ngx_mtd_zone_t *zone, const mtd_str_t *text)
+{
+    size_t              size;
+    uint32_t            number, *head;
+    ngx_mtd_text_t     *t;
+    ngx_mtd_zone_sh_t  *sh;
+
+    if (text->len == 0) {
+        return 0;
+    }
+
+    sh = zone->sh;
+    size = ngx_align(offsetof(ngx_mtd_text_t, data) + text->len,
+                     sizeof(uint32_t));
+    head = &sh->text_heads[ngx_crc32_short(text->data, text->len)
+                           % NGX_MTD_ZONE_TEXT_HEADS];
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    for (number = *head; number; number = t->next) {
+        t = (ngx_mtd_text_t *) (sh->texts + number);
+
+        if (t->len == text->len
+            && ngx_memcmp(t->data, text->data, text->len) == 0)
+        {
+            goto done;
+        }
+    }
+
+    if (size <= sh->texts_size - sh->texts_last) {
+        number = sh->texts_last;
+        sh->texts_last += size;
+
+        t = (ngx_mtd_text_t *) (sh->texts + number);
+        t->next = *head;
+        t->len = text->len;
+        ngx_memcpy(t->data, text->data, text->len);
+
+        *head = number;
+    }
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return number;
+}
+
+
+void
+ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number, ngx_str_t *text)
+{
+    ngx_mtd_text_t  *t;
+
+    if (number == 0) {
+        ngx_str_null(text);
+        return;
+    }
+
+    t = (ngx_mtd_text_t *) (zone->sh->texts + number);
+
+    text->len = t->len;
+    text->data = t->data;
+}
+
+
+ngx_msec_t
+ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
+    ngx_msec_t confirmed)
+{
+    ngx_msec_t          trust;
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (sh->cover_to < since && confirmed - since > NGX_MTD_ZONE_JOIN) {
+
+        /* nobody else's link reached into the life of this one */
+
+        sh->cover_since = since;
+        sh->cover_to = confirmed;
+    }
+
+    trust = since;
+
+    if (sh->cover_to >= since) {
+        trust = sh->cover_since;
+        sh->cover_to = ngx_max(sh->cover_to, confirmed);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return trust;
+}
+
+
+void
+ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
+    ngx_uint_t tables)
+{
+    size_t         torn;
+    ngx_uint_t     i, slot;
+    ngx_atomic_t  *counters;
+
+    ngx_memzero(totals, sizeof(ngx_mtd_zone_totals_t));
+
+    for (slot = 0; slot < NGX_MTD_ZONE_SLOTS; slot++) {
+        counters = (ngx_atomic_t *)
+                               (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
+
+        for (i = 0; i < NGX_MTD_COUNT_N; i++) {
+            totals->counters[i] += counters[i];
+        }
+    }
+
+    totals->alias_capacity = (size_t) zone->aliases.n * zone->aliases.per;
+    totals->device_capacity = (size_t) zone->devices.n * zone->devices.per;
+    totals->unknown_capacity = (size_t) zone->unknown.n * zone->unknown.per;
+
+    if (!tables) {
+        return;
+    }
+
+    mtd_table_count(&zone->aliases, &totals->aliases, &torn);
+    totals->torn += torn;
+
+    mtd_table_count(&zone->devices, &totals->devices, &torn);
+    totals->torn += torn;
+
+    mtd_table_count(&zone->unknown, &totals->unknown, &torn);
+    totals->torn += torn;
+}

@@ -1,0 +1,214 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * What all workers know, in shared memory: aliases, devices and unknown ids
+ * in tables of their own, so that a flood of unknown ids evicts only other
+ * unknown ids; the generations that void replies in flight; texts; counters.
+ * Readers take no lock.  Times are ngx_current_msec, a monotonic clock that
+ * all processes of the machine share.
+ */
+
+
+#ifndef _NGX_MTD_ZONE_H_INCLUDED_
+#define _NGX_MTD_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "mtd_record.h"
+#include "mtd_table.h"
+
+
+#define NGX_MTD_ZONE_MIN      (256 * 1024)
+#define NGX_MTD_KINDS         32            /* of aliases, at most */
+
+
+/* decisions are counted by mtd_reason_e, these follow */
+
+typedef enum {
+    NGX_MTD_COUNT_HIT = MTD_REASON_N,
+    NGX_MTD_COUNT_MISS,
+    NGX_MTD_COUNT_STALE,
+    NGX_MTD_COUNT_NEGATIVE,
+    NGX_MTD_COUNT_ERROR,
+    NGX_MTD_COUNT_BLOCKED,
+    NGX_MTD_COUNT_REMEDIATED,
+    NGX_MTD_COUNT_LOOKUPS,          /* commands sent to redis */
+    NGX_MTD_COUNT_TIMEOUTS,
+    NGX_MTD_COUNT_CONNECTS,
+    NGX_MTD_COUNT_DISCONNECTS,
+    NGX_MTD_COUNT_INVALIDATIONS,
+    NGX_MTD_COUNT_FLUSHES,
+    NGX_MTD_COUNT_VOIDED,           /* replies overtaken by a change */
+    NGX_MTD_COUNT_EVICTED,
+    NGX_MTD_COUNT_DAMAGED,          /* values that could not be read */
+    NGX_MTD_COUNT_REFUSED,          /* error replies */
+    NGX_MTD_COUNT_N
+} ngx_mtd_counter_e;
+
+
+typedef struct ngx_mtd_zone_sh_s  ngx_mtd_zone_sh_t;
+
+
+/* private to the process, the tables point into shared memory */
+
+typedef struct {
+    ngx_mtd_zone_sh_t   *sh;
+    ngx_slab_pool_t     *shpool;
+    ngx_atomic_t        *counters;          /* of this process */
+    mtd_table_t          aliases;
+    mtd_table_t          devices;
+    mtd_table_t          unknown;
+    mtd_table_t          names;             /* n == 0: names are plain */
+    mtd_hash_key_t       device_key;
+    mtd_hash_key_t       alias_key[NGX_MTD_KINDS];
+    ngx_str_t           *kinds;             /* of ngx_uint_t nkinds names */
+    ngx_uint_t           nkinds;
+    ngx_str_t            secret;            /* empty: names are plain */
+
+    /*
+     * This worker has been told of every change of what was fetched since
+     * trusted_since; holds until trusted_until, 0: it is not being told.
+     */
+    ngx_msec_t           trusted_since;
+    ngx_msec_t           trusted_until;
+} ngx_mtd_zone_t;
+
+
+typedef struct {
+    mtd_entry_t          entry;
+    mtd_hash_t           device;
+} ngx_mtd_alias_t;
+
+
+typedef struct {
+    mtd_entry_t          entry;
+    mtd_record_t         record;
+} ngx_mtd_device_t;
+
+
+/*
+ * Taken before a question is sent.  An answer is stored only if nothing
+ * about its key has been invalidated since, by any worker.
+ */
+
+typedef struct {
+    mtd_hash_t           name;              /* hash of the key's name */
+    ngx_msec_t           sent;
+    uint32_t             generation;
+} ngx_mtd_ticket_t;
+
+
+/* shm_zone->data is the ngx_mtd_zone_t; returns as a zone's init handler */
+
+ngx_int_t ngx_mtd_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+/* in each worker, before the first use of counters */
+
+void ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone);
+
+
+static ngx_inline mtd_hash_t
+ngx_mtd_zone_alias_hash(ngx_mtd_zone_t *zone, ngx_uint_t kind,
+    const u_char *value, size_t len)
+{
+    return mtd_hash(&zone->alias_key[kind], value, len);
+}
+
+
+/* of the ID as it stands in the key's name */
+
+static ngx_inline mtd_hash_t
+ngx_mtd_zone_device_hash(ngx_mtd_zone_t *zone, const u_char *id, size_t len)
+{
+    return mtd_hash(&zone->device_key, id, len);
+}
+
+
+/* 1 if found and not flushed since it was fetched; ages are the caller's */
+
+ngx_uint_t ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_alias_t *alias);
+ngx_uint_t ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_device_t *device);
+ngx_uint_t ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    mtd_entry_t *entry);
+
+void ngx_mtd_zone_ticket(ngx_mtd_zone_t *zone, ngx_mtd_ticket_t *ticket,
+    const mtd_hash_t *name);
+
+/* 1 if what the ticket was taken for has changed meanwhile */
+
+ngx_uint_t ngx_mtd_zone_voided(ngx_mtd_zone_t *zone,
+    const ngx_mtd_ticket_t *ticket);
+
+/*
+ * Store an answer, unless voided.  key addresses the entry, the ticket has
+ * the hash of the key's name, which differs where names are pseudonyms.
+ */
+
+ngx_int_t ngx_mtd_zone_put_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    const mtd_hash_t *device, const ngx_mtd_ticket_t *ticket);
+ngx_int_t ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    const mtd_record_t *record, const ngx_mtd_ticket_t *ticket);
+ngx_int_t ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *key, const ngx_mtd_ticket_t *ticket);
+
+/* a key has changed: name is what follows the prefix, "device:..." */
+
+void ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name,
+    size_t len);
+
+/* everything may have changed; what was sent before now is void, too */
+
+void ngx_mtd_zone_flush(ngx_mtd_zone_t *zone);
+
+/*
+ * The number of a text, 0 if it is empty or the texts are full; texts are
+ * never freed, there are few: operating systems, vendors, lists of groups.
+ */
+
+uint32_t ngx_mtd_zone_intern(ngx_mtd_zone_t *zone, const mtd_str_t *text);
+void ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number,
+    ngx_str_t *text);
+
+/*
+ * Since when the zone has been told of every change.  Each worker's link
+ * reports how far it has read: all changes before "confirmed" are applied.
+ * Links that overlap in time make one chain, so a reload keeps the zone.
+ * Returns the time since when this link may trust what was fetched.
+ */
+
+ngx_msec_t ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
+    ngx_msec_t confirmed);
+
+static ngx_inline void
+ngx_mtd_zone_count(ngx_mtd_zone_t *zone, ngx_uint_t counter)
+{
+    (void) ngx_atomic_fetch_add(&zone->counters[counter], 1);
+}
+
+
+typedef struct {
+    uint64_t             counters[NGX_MTD_COUNT_N];
+    size_t               aliases;           /* entries in use */
+    size_t               devices;
+    size_t               unknown;
+    size_t               alias_capacity;
+    size_t               device_capacity;
+    size_t               unknown_capacity;
+    size_t               torn;              /* buckets left half-written */
+} ngx_mtd_zone_totals_t;
+
+/* sums counters; with tables, also walks the tables, without a lock */
+
+void ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
+    ngx_uint_t tables);
+
+
+#endif /* _NGX_MTD_ZONE_H_INCLUDED_ */

@@ -1,0 +1,267 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * mtdctl, the administrator's tool for the records of docs/records.md.
+ *
+ * A function that can fail returns 0 or an exit status after it has left the
+ * reason in ctl->error.  Memory from mtdctl_alloc() lives until
+ * mtdctl_release(), texts are not terminated unless said.
+ */
+
+
+#ifndef _MTDCTL_H_INCLUDED_
+#define _MTDCTL_H_INCLUDED_
+
+
+#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "mtd_key.h"
+
+
+#define MTDCTL_OK              0
+#define MTDCTL_NOT_FOUND       1
+#define MTDCTL_BAD             2        /* usage, or rows were skipped */
+#define MTDCTL_STORE           3        /* Redis, or our own output */
+
+#define MTDCTL_AGAIN           (-1)     /* a watched key changed */
+
+#define MTDCTL_TRIES           10
+#define MTDCTL_BATCH           64       /* devices in one transaction */
+#define MTDCTL_ALIASES         64       /* of one device */
+#define MTDCTL_ROW             65536    /* bytes of one row of an import */
+#define MTDCTL_AUDIT           "100000" /* entries of the audit stream */
+#define MTDCTL_AUDIT_TTL       (30 * 24 * 3600)
+
+
+#define mtdctl_string(text)    { sizeof(text) - 1, (u_char *) text }
+
+
+typedef struct mtdctl_block_s  mtdctl_block_t;
+
+
+typedef struct {
+    mtd_str_t         name;
+    mtd_str_t         value;
+} mtdctl_pair_t;
+
+
+typedef struct {
+    mtdctl_pair_t    *pair;
+    size_t            n;
+    size_t            size;
+} mtdctl_pairs_t;
+
+
+/* what is to become of one device */
+
+typedef struct {
+    mtd_str_t         id;           /* folded */
+    mtdctl_pairs_t    fields;       /* an empty value removes the field */
+    mtdctl_pairs_t    aliases;      /* kind and value, to be added */
+    const char       *what;         /* for the audit */
+    size_t            line;         /* of an import */
+
+    const char       *error;        /* terminated, set with status */
+    int               status;       /* 0 or MTDCTL_BAD, MTDCTL_NOT_FOUND */
+
+    unsigned          create:1;     /* the device need not exist */
+    unsigned          lazy:1;       /* leave it if nothing would change */
+    unsigned          written:1;
+} mtdctl_change_t;
+
+
+typedef struct {
+    redisContext     *redis;
+    const char       *address;
+    const char       *user;
+    mtd_str_t         password;
+    unsigned long     database;
+    long              timeout;      /* seconds */
+    long              ttl;          /* seconds */
+    mtd_names_t       names;
+    char              who[256];
+
+    const char       *format;       /* of an import, NULL: by its name */
+    unsigned          json:1;
+    unsigned          force:1;
+    unsigned          strict:1;
+    unsigned          dry:1;        /* check, write nothing */
+
+    /* the command being put together and the replies that are due */
+    const char      **argv;
+    size_t           *argvlen;
+    size_t            argc;
+    size_t            argsize;
+    size_t            pending;
+
+    mtdctl_block_t   *blocks;
+    char              error[1024];
+} mtdctl_t;
+
+
+/* mtdctl_text.c */
+
+void *mtdctl_alloc(mtdctl_t *ctl, size_t size);
+void mtdctl_release(mtdctl_t *ctl);
+void mtdctl_fatal_memory(void);
+mtd_str_t mtdctl_copy(mtdctl_t *ctl, const void *data, size_t len);
+mtd_str_t mtdctl_text(mtdctl_t *ctl, const char *text);
+const char *mtdctl_show(mtdctl_t *ctl, const mtd_str_t *text);
+int mtdctl_equal(const mtd_str_t *a, const mtd_str_t *b);
+int mtdctl_is(const mtd_str_t *a, const char *text);
+int mtdctl_fail(mtdctl_t *ctl, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+mtd_str_t *mtdctl_find(const mtdctl_pairs_t *pairs, const mtd_str_t *name);
+void mtdctl_add(mtdctl_t *ctl, mtdctl_pairs_t *pairs, const mtd_str_t *name,
+    const mtd_str_t *value);
+void mtdctl_remove(mtdctl_pairs_t *pairs, const mtd_str_t *name);
+
+
+/* mtdctl_value.c: what may stand in a record */
+
+int mtdctl_value_id(mtdctl_t *ctl, const mtd_str_t *text, mtd_str_t *id);
+int mtdctl_value_kind(mtdctl_t *ctl, const mtd_str_t *text, mtd_str_t *kind);
+int mtdctl_value_alias(mtdctl_t *ctl, const mtd_str_t *kind,
+    const mtd_str_t *text, mtd_str_t *value);
+int mtdctl_value_user(mtdctl_t *ctl, const mtd_str_t *text, mtd_str_t *user);
+
+/* 1 if text reads KIND:VALUE and is split, else 0 */
+
+int mtdctl_value_split(mtdctl_t *ctl, const mtd_str_t *text, mtd_str_t *kind,
+    mtd_str_t *value);
+
+/* a name is checked alone, too, for the header of a table */
+
+int mtdctl_value_name(mtdctl_t *ctl, const mtd_str_t *text, mtd_str_t *name);
+int mtdctl_value_set(mtdctl_t *ctl, mtdctl_change_t *change,
+    const mtd_str_t *name, const mtd_str_t *text);
+int mtdctl_value_add_alias(mtdctl_t *ctl, mtdctl_change_t *change,
+    const mtd_str_t *kind, const mtd_str_t *text);
+
+
+/* mtdctl_time.c: Unix milliseconds, -1 if text is no RFC 3339 time */
+
+long long mtdctl_time_parse(const u_char *p, size_t len);
+
+
+/* mtdctl_redis.c */
+
+int mtdctl_redis_connect(mtdctl_t *ctl);
+void mtdctl_redis_close(mtdctl_t *ctl);
+void mtdctl_redis_begin(mtdctl_t *ctl, const char *command);
+void mtdctl_redis_text(mtdctl_t *ctl, const char *text);
+void mtdctl_redis_arg(mtdctl_t *ctl, const mtd_str_t *arg);
+void mtdctl_redis_number(mtdctl_t *ctl, long number);
+void mtdctl_redis_end(mtdctl_t *ctl);
+void mtdctl_redis_key(mtdctl_t *ctl, const char *command,
+    const mtd_str_t *key);
+void mtdctl_redis_expire(mtdctl_t *ctl, const mtd_str_t *key, long seconds);
+
+/* the caller frees the reply; an error of Redis is a reply, too */
+
+int mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply);
+int mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply);
+
+/* of a reply: 0, MTDCTL_BAD if key holds another type, or MTDCTL_STORE */
+
+int mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
+    const mtd_str_t *key);
+
+/* sends EXEC and reads what is due; MTDCTL_AGAIN if nothing was done */
+
+int mtdctl_redis_exec(mtdctl_t *ctl);
+void mtdctl_redis_pause(int attempt);
+
+
+/* mtdctl_store.c: changes of records, each whole or absent */
+
+int mtdctl_store_device_key(mtdctl_t *ctl, const mtd_str_t *id,
+    mtd_str_t *key);
+int mtdctl_store_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
+    const mtd_str_t *value, mtd_str_t *key);
+int mtdctl_store_user_key(mtdctl_t *ctl, const mtd_str_t *user,
+    mtd_str_t *key);
+void mtdctl_store_record(mtdctl_t *ctl, const redisReply *reply,
+    mtdctl_pairs_t *record);
+void mtdctl_store_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
+    mtdctl_pairs_t *aliases);
+mtd_str_t mtdctl_store_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases);
+int mtdctl_store_audit_check(mtdctl_t *ctl);
+void mtdctl_store_audit(mtdctl_t *ctl, const char *what,
+    const mtd_str_t *key);
+void mtdctl_store_audit_expire(mtdctl_t *ctl);
+
+/*
+ * No device and no alias may occur twice among the changes.  What is wrong
+ * with one of them is left in it and does not hinder the others.
+ */
+
+int mtdctl_store_apply(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n);
+
+
+/* mtdctl_seen.c: what an import or a listing has met already */
+
+typedef struct mtdctl_seen_s  mtdctl_seen_t;
+
+mtdctl_seen_t *mtdctl_seen_create(void);
+void mtdctl_seen_destroy(mtdctl_seen_t *seen);
+
+/*
+ * Returns 0 and keeps both if name is new; else 1 if value is the one that
+ * was kept, -1 if it differs; line becomes the line of the first.
+ */
+
+int mtdctl_seen_add(mtdctl_seen_t *seen, const mtd_str_t *name,
+    const mtd_str_t *value, size_t *line);
+
+
+/* commands */
+
+int mtdctl_device_set(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_device_get(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_device_list(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_device_erase(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_alias_set(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_alias_get(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_alias_erase(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_import(mtdctl_t *ctl, int argc, char **argv);
+
+
+/* mtdctl_rows.c: a table or JSON Lines, row by row */
+
+typedef struct {
+    FILE             *file;
+    const char       *name;
+    size_t            line;         /* of the row that was read */
+    size_t            next;         /* of the row that follows */
+    mtdctl_pair_t    *columns;      /* names of a table's columns */
+    size_t            ncolumns;
+    unsigned          jsonl:1;
+    u_char            row[MTDCTL_ROW];
+} mtdctl_rows_t;
+
+
+/* reads what stands before the first row */
+
+int mtdctl_rows_start(mtdctl_t *ctl, mtdctl_rows_t *rows);
+
+/*
+ * Fills change; end is set after the last row.  MTDCTL_BAD spoils this row
+ * only, MTDCTL_STORE is the end of reading.
+ */
+
+int mtdctl_rows_next(mtdctl_t *ctl, mtdctl_rows_t *rows,
+    mtdctl_change_t *change, int *end);
+
+
+#endif /* _MTDCTL_H_INCLUDED_ */

@@ -1,0 +1,387 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <errno.h>
+#include <time.h>
+
+#include "mtdctl.h"
+
+
+#define MTDCTL_REDIS_PORT   6379
+
+
+static int mtdctl_redis_host(mtdctl_t *ctl, char *host, size_t size,
+    int *port);
+static int mtdctl_redis_login(mtdctl_t *ctl);
+static int mtdctl_redis_broken(mtdctl_t *ctl);
+
+
+int
+mtdctl_redis_connect(mtdctl_t *ctl)
+{
+    int             port;
+    char            host[256];
+    struct timeval  timeout;
+
+    timeout.tv_sec = ctl->timeout;
+    timeout.tv_usec = 0;
+
+    if (strncmp(ctl->address, "unix:", 5) == 0) {
+        ctl->redis = redisConnectUnixWithTimeout(ctl->address + 5, timeout);
+
+    } else {
+        if (mtdctl_redis_host(ctl, host, sizeof(host), &port) != 0) {
+            return MTDCTL_BAD;
+        }
+
+        ctl->redis = redisConnectWithTimeout(host, port, timeout);
+    }
+
+    if (ctl->redis == NULL) {
+        mtdctl_fatal_memory();
+    }
+
+    if (ctl->redis->err) {
+        return mtdctl_redis_broken(ctl);
+    }
+
+    if (redisSetTimeout(ctl->redis, timeout) != REDIS_OK) {
+        return mtdctl_redis_broken(ctl);
+    }
+
+    return mtdctl_redis_login(ctl);
+}
+
+
+/* host, host:port, [address]:port */
+
+static int
+mtdctl_redis_host(mtdctl_t *ctl, char *host, size_t size, int *port)
+{
+    char        *end;
+    long         n;
+    size_t       len;
+    const char  *p, *colon;
+
+    p = ctl->address;
+    len = strlen(p);
+    colon = strrchr(p, ':');
+    *port = MTDCTL_REDIS_PORT;
+
+    if (*p == '[') {
+        colon = strchr(p, ']');
+        len = colon ? (size_t) (colon - p) - 1 : 0;
+        p++;
+        colon = colon ? colon + 1 : NULL;
+
+    } else if (colon) {
+        len = colon - p;
+    }
+
+    if (colon && *colon) {
+        errno = 0;
+        n = strtol(colon + 1, &end, 10);
+
+        if (*colon != ':' || end == colon + 1 || *end != '\0' || errno
+            || n < 1 || n > 65535)
+        {
+            len = 0;
+        }
+
+        *port = (int) n;
+    }
+
+    if (len == 0 || len >= size || memchr(p, '/', len) != NULL) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--redis: \"%.200s\" is neither"
+                           " unix:PATH nor HOST:PORT", ctl->address);
+    }
+
+    memcpy(host, p, len);
+    host[len] = '\0';
+
+    return 0;
+}
+
+
+static int
+mtdctl_redis_login(mtdctl_t *ctl)
+{
+    int          status;
+    redisReply  *reply;
+
+    if (ctl->password.len) {
+        mtdctl_redis_begin(ctl, "AUTH");
+
+        if (ctl->user) {
+            mtdctl_redis_text(ctl, ctl->user);
+        }
+
+        mtdctl_redis_arg(ctl, &ctl->password);
+        mtdctl_redis_end(ctl);
+
+        status = mtdctl_redis_command(ctl, &reply);
+        if (status != 0) {
+            return status;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    if (ctl->database) {
+        mtdctl_redis_begin(ctl, "SELECT");
+        mtdctl_redis_number(ctl, (long) ctl->database);
+        mtdctl_redis_end(ctl);
+
+        status = mtdctl_redis_command(ctl, &reply);
+        if (status != 0) {
+            return status;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    return 0;
+}
+
+
+void
+mtdctl_redis_close(mtdctl_t *ctl)
+{
+    if (ctl->redis) {
+        redisFree(ctl->redis);
+        ctl->redis = NULL;
+    }
+
+    free(ctl->argv);
+    free(ctl->argvlen);
+}
+
+
+static int
+mtdctl_redis_broken(mtdctl_t *ctl)
+{
+    if (ctl->redis->err == REDIS_ERR_IO
+        && (errno == EAGAIN || errno == EWOULDBLOCK))
+    {
+        return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: no answer in %ld"
+                           " seconds", ctl->address, ctl->timeout);
+    }
+
+    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: %s", ctl->address,
+                       ctl->redis->errstr);
+}
+
+
+void
+mtdctl_redis_begin(mtdctl_t *ctl, const char *command)
+{
+    ctl->argc = 0;
+    mtdctl_redis_text(ctl, command);
+}
+
+
+void
+mtdctl_redis_text(mtdctl_t *ctl, const char *text)
+{
+    mtd_str_t  arg;
+
+    arg.data = (u_char *) text;
+    arg.len = strlen(text);
+
+    mtdctl_redis_arg(ctl, &arg);
+}
+
+
+/* the argument is not copied before mtdctl_redis_end() */
+
+void
+mtdctl_redis_arg(mtdctl_t *ctl, const mtd_str_t *arg)
+{
+    size_t  size;
+
+    if (ctl->argc == ctl->argsize) {
+        size = ctl->argsize ? 2 * ctl->argsize : 32;
+
+        ctl->argv = realloc(ctl->argv, size * sizeof(char *));
+        ctl->argvlen = realloc(ctl->argvlen, size * sizeof(size_t));
+
+        if (ctl->argv == NULL || ctl->argvlen == NULL) {
+            mtdctl_fatal_memory();
+        }
+
+        ctl->argsize = size;
+    }
+
+    ctl->argv[ctl->argc] = arg->data ? (char *) arg->data : "";
+    ctl->argvlen[ctl->argc] = arg->len;
+    ctl->argc++;
+}
+
+
+void
+mtdctl_redis_number(mtdctl_t *ctl, long number)
+{
+    char       buf[32];
+    mtd_str_t  text;
+
+    snprintf(buf, sizeof(buf), "%ld", number);
+    text = mtdctl_text(ctl, buf);
+
+    mtdctl_redis_arg(ctl, &text);
+}
+
+
+void
+mtdctl_redis_end(mtdctl_t *ctl)
+{
+    if (redisAppendCommandArgv(ctl->redis, (int) ctl->argc, ctl->argv,
+                               ctl->argvlen)
+        != REDIS_OK)
+    {
+        mtdctl_fatal_memory();
+    }
+
+    ctl->pending++;
+}
+
+
+void
+mtdctl_redis_key(mtdctl_t *ctl, const char *command, const mtd_str_t *key)
+{
+    mtdctl_redis_begin(ctl, command);
+    mtdctl_redis_arg(ctl, key);
+    mtdctl_redis_end(ctl);
+}
+
+
+void
+mtdctl_redis_expire(mtdctl_t *ctl, const mtd_str_t *key, long seconds)
+{
+    mtdctl_redis_begin(ctl, "EXPIRE");
+    mtdctl_redis_arg(ctl, key);
+    mtdctl_redis_number(ctl, seconds);
+    mtdctl_redis_end(ctl);
+}
+
+
+int
+mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply)
+{
+    void  *p;
+
+    p = NULL;
+    *reply = NULL;
+
+    if (redisGetReply(ctl->redis, &p) != REDIS_OK || p == NULL) {
+        return mtdctl_redis_broken(ctl);
+    }
+
+    ctl->pending--;
+    *reply = p;
+
+    return 0;
+}
+
+
+int
+mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply)
+{
+    int  status;
+
+    status = mtdctl_redis_reply(ctl, reply);
+
+    if (status == 0) {
+        status = mtdctl_redis_check(ctl, *reply, NULL);
+
+        if (status != 0) {
+            freeReplyObject(*reply);
+            *reply = NULL;
+        }
+    }
+
+    return status;
+}
+
+
+int
+mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
+    const mtd_str_t *key)
+{
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+
+    if (key && strncmp(reply->str, "WRONGTYPE", 9) == 0) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "key \"%.300s\" in Redis holds"
+                           " another type of value", mtdctl_show(ctl, key));
+    }
+
+    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s refused: %.300s",
+                       ctl->address, reply->str);
+}
+
+
+int
+mtdctl_redis_exec(mtdctl_t *ctl)
+{
+    int          status, failed;
+    size_t       i;
+    redisReply  *reply;
+
+    mtdctl_redis_begin(ctl, "EXEC");
+    mtdctl_redis_end(ctl);
+
+    failed = 0;
+
+    for ( ;; ) {
+        status = mtdctl_redis_reply(ctl, &reply);
+        if (status != 0) {
+            return status;
+        }
+
+        /* the first refusal says why, EXECABORT follows from it */
+
+        if (failed == 0) {
+            failed = mtdctl_redis_check(ctl, reply, NULL);
+        }
+
+        if (ctl->pending == 0) {
+            break;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    if (failed == 0 && reply->type == REDIS_REPLY_NIL) {
+        failed = MTDCTL_AGAIN;
+    }
+
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        for (i = 0; i < reply->elements && failed == 0; i++) {
+            failed = mtdctl_redis_check(ctl, reply->element[i], NULL);
+        }
+    }
+
+    freeReplyObject(reply);
+
+    return failed;
+}
+
+
+/* two writers of one record must not keep in step */
+
+void
+mtdctl_redis_pause(int attempt)
+{
+    struct timespec  t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+
+    t.tv_nsec = (t.tv_nsec / 1000 % 1000) * 1000 * (attempt + 1);
+    t.tv_sec = 0;
+
+    nanosleep(&t, NULL);
+}

@@ -1,0 +1,1152 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "mtdctl.h"
+
+
+typedef struct {
+    mtd_str_t           key;
+    mtd_str_t           owner;      /* data is NULL: nobody's */
+    mtd_str_t           owner_key;  /* taken from this record by force */
+    mtd_str_t           owner_left; /* what aliases it keeps */
+} mtdctl_work_alias_t;
+
+
+typedef struct {
+    mtdctl_change_t      *change;
+    mtd_str_t             key;
+    mtdctl_work_alias_t  *alias;    /* as many as change->aliases.n */
+    mtdctl_pairs_t        stored;
+    mtdctl_pairs_t        next;
+    mtdctl_pairs_t        aliases;  /* all that it is to have */
+    long long             left;     /* TTL, seconds */
+    mtd_str_t             user_key[2];   /* old, new; data may be NULL */
+    long long             user_left;
+    unsigned              write:1;
+} mtdctl_work_t;
+
+
+static int mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes,
+    size_t n);
+static int mtdctl_store_read(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
+static int mtdctl_store_ask(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_store_hear(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_store_hear_alias(mtdctl_t *ctl, mtdctl_work_t *w,
+    size_t i);
+static int mtdctl_store_spoil(mtdctl_t *ctl, mtdctl_work_t *w, int status);
+static int mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_store_vendors(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_store_field(mtdctl_t *ctl, mtdctl_pairs_t *record,
+    const mtd_str_t *name, const mtd_str_t *value);
+static int mtdctl_store_same(const mtdctl_pairs_t *a,
+    const mtdctl_pairs_t *b);
+static int mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
+static int mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w,
+    unsigned i);
+static int mtdctl_store_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
+static void mtdctl_store_write_hash(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_store_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_store_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
+
+
+static const mtd_str_t  mtdctl_store_id = mtdctl_string("id");
+static const mtd_str_t  mtdctl_store_list = mtdctl_string("aliases");
+static const mtd_str_t  mtdctl_store_user = mtdctl_string("user");
+static const mtd_str_t  mtdctl_store_vendor = mtdctl_string("vendor");
+static const mtd_str_t  mtdctl_store_threat = mtdctl_string("threat");
+static const mtd_str_t  mtdctl_store_reported =
+                                              mtdctl_string("reported_at");
+
+
+static int
+mtdctl_store_key(mtdctl_t *ctl, mtd_str_t *key, const u_char *p,
+    const u_char *end)
+{
+    if (end == NULL) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "cannot make a key's name");
+    }
+
+    *key = mtdctl_copy(ctl, p, end - p);
+
+    return 0;
+}
+
+
+int
+mtdctl_store_device_key(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key)
+{
+    u_char  buf[MTD_KEY_MAX];
+
+    return mtdctl_store_key(ctl, key, buf,
+                            mtd_key_device(buf, &ctl->names, id));
+}
+
+
+int
+mtdctl_store_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
+    const mtd_str_t *value, mtd_str_t *key)
+{
+    u_char  buf[MTD_KEY_MAX];
+
+    return mtdctl_store_key(ctl, key, buf,
+                            mtd_key_alias(buf, &ctl->names, kind, value));
+}
+
+
+int
+mtdctl_store_user_key(mtdctl_t *ctl, const mtd_str_t *user, mtd_str_t *key)
+{
+    u_char  buf[MTD_KEY_MAX];
+
+    return mtdctl_store_key(ctl, key, buf,
+                            mtd_key_user(buf, &ctl->names, user));
+}
+
+
+/* of the reply to HGETALL */
+
+void
+mtdctl_store_record(mtdctl_t *ctl, const redisReply *reply,
+    mtdctl_pairs_t *record)
+{
+    size_t      i;
+    mtd_str_t   name, value;
+
+    memset(record, 0, sizeof(mtdctl_pairs_t));
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return;
+    }
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+        name = mtdctl_copy(ctl, reply->element[i]->str,
+                           reply->element[i]->len);
+        value = mtdctl_copy(ctl, reply->element[i + 1]->str,
+                            reply->element[i + 1]->len);
+
+        mtdctl_add(ctl, record, &name, &value);
+    }
+}
+
+
+/* the field "aliases": KIND:VALUE and so on, a space between them */
+
+void
+mtdctl_store_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
+    mtdctl_pairs_t *aliases)
+{
+    u_char     *p, *last;
+    mtd_str_t  *list, text, kind, value;
+
+    memset(aliases, 0, sizeof(mtdctl_pairs_t));
+
+    list = mtdctl_find(record, &mtdctl_store_list);
+
+    if (list == NULL) {
+        return;
+    }
+
+    p = list->data;
+    last = p + list->len;
+
+    while (p < last) {
+        text.data = p;
+
+        while (p < last && *p != ' ') {
+            p++;
+        }
+
+        text.len = p - text.data;
+        p++;
+
+        if (mtdctl_value_split(ctl, &text, &kind, &value)) {
+            mtdctl_add(ctl, aliases, &kind, &value);
+        }
+    }
+}
+
+
+mtd_str_t
+mtdctl_store_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases)
+{
+    size_t          i, len;
+    u_char         *p;
+    mtd_str_t       text;
+    mtdctl_pair_t  *pair;
+
+    len = 0;
+
+    for (i = 0; i < aliases->n; i++) {
+        len += aliases->pair[i].name.len + aliases->pair[i].value.len + 2;
+    }
+
+    text.data = p = mtdctl_alloc(ctl, len + 1);
+
+    for (i = 0; i < aliases->n; i++) {
+        pair = &aliases->pair[i];
+
+        if (i) {
+            *p++ = ' ';
+        }
+
+        memcpy(p, pair->name.data, pair->name.len);
+        p += pair->name.len;
+        *p++ = ':';
+        memcpy(p, pair->value.data, pair->value.len);
+        p += pair->value.len;
+    }
+
+    text.len = p - text.data;
+
+    return text;
+}
+
+
+static mtd_str_t
+mtdctl_store_audit_key(mtdctl_t *ctl)
+{
+    u_char     *p;
+    mtd_str_t   key;
+
+    key.len = ctl->names.prefix.len + sizeof("audit") - 1;
+    key.data = p = mtdctl_alloc(ctl, key.len + 1);
+
+    if (ctl->names.prefix.len) {
+        memcpy(p, ctl->names.prefix.data, ctl->names.prefix.len);
+        p += ctl->names.prefix.len;
+    }
+
+    memcpy(p, "audit", sizeof("audit") - 1);
+
+    return key;
+}
+
+
+/* inside EXEC a wrong type would be found too late to undo the rest */
+
+int
+mtdctl_store_audit_check(mtdctl_t *ctl)
+{
+    int          status;
+    mtd_str_t    key;
+    redisReply  *reply;
+
+    key = mtdctl_store_audit_key(ctl);
+
+    mtdctl_redis_key(ctl, "TYPE", &key);
+
+    status = mtdctl_redis_command(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    if (strcmp(reply->str, "stream") != 0 && strcmp(reply->str, "none") != 0)
+    {
+        status = mtdctl_fail(ctl, MTDCTL_STORE, "key \"%s\" in Redis is to be"
+                             " a stream, but holds a %.20s",
+                             (char *) key.data, reply->str);
+    }
+
+    freeReplyObject(reply);
+
+    return status;
+}
+
+
+/* the device is named as in its key, so that a pseudonym stays one */
+
+void
+mtdctl_store_audit(mtdctl_t *ctl, const char *what, const mtd_str_t *key)
+{
+    size_t      skip;
+    mtd_str_t   audit, id;
+
+    audit = mtdctl_store_audit_key(ctl);
+
+    skip = ctl->names.prefix.len + sizeof("device:") - 1;
+    id.data = key->data + skip;
+    id.len = key->len - skip;
+
+    mtdctl_redis_begin(ctl, "XADD");
+    mtdctl_redis_arg(ctl, &audit);
+    mtdctl_redis_text(ctl, "MAXLEN");
+    mtdctl_redis_text(ctl, "~");
+    mtdctl_redis_text(ctl, MTDCTL_AUDIT);
+    mtdctl_redis_text(ctl, "*");
+    mtdctl_redis_text(ctl, "who");
+    mtdctl_redis_text(ctl, ctl->who);
+    mtdctl_redis_text(ctl, "what");
+    mtdctl_redis_text(ctl, what);
+    mtdctl_redis_text(ctl, "id");
+    mtdctl_redis_arg(ctl, &id);
+    mtdctl_redis_end(ctl);
+}
+
+
+void
+mtdctl_store_audit_expire(mtdctl_t *ctl)
+{
+    mtd_str_t  key;
+
+    key = mtdctl_store_audit_key(ctl);
+
+    mtdctl_redis_expire(ctl, &key, (ctl->ttl > MTDCTL_AUDIT_TTL)
+                                   ? ctl->ttl : MTDCTL_AUDIT_TTL);
+}
+
+
+/*
+ * All changes are one transaction; when others write to its devices again
+ * and again, each is tried alone.
+ */
+
+int
+mtdctl_store_apply(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
+{
+    int     i, status;
+    size_t  k;
+
+    status = MTDCTL_AGAIN;
+
+    for (i = 0; i < MTDCTL_TRIES && status == MTDCTL_AGAIN; i++) {
+        if (i) {
+            mtdctl_redis_pause(i);
+        }
+
+        status = mtdctl_store_try(ctl, changes, n);
+    }
+
+    if (status != MTDCTL_AGAIN) {
+        return status;
+    }
+
+    if (n == 1) {
+        return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: device"
+                           " \"%.130s\" is changed by others all the time",
+                           ctl->address, mtdctl_show(ctl, &changes[0].id));
+    }
+
+    for (k = 0; k < n; k++) {
+        status = mtdctl_store_apply(ctl, &changes[k], 1);
+
+        if (status != 0) {
+            return status;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
+{
+    int             status;
+    size_t          i, writes;
+    redisReply     *reply;
+    mtdctl_work_t  *work;
+
+    work = mtdctl_alloc(ctl, n * sizeof(mtdctl_work_t));
+
+    for (i = 0; i < n; i++) {
+        work[i].change = &changes[i];
+        changes[i].status = 0;
+        changes[i].error = NULL;
+    }
+
+    status = mtdctl_store_read(ctl, work, n);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_store_others(ctl, work, n);
+    if (status != 0) {
+        return status;
+    }
+
+    writes = 0;
+
+    for (i = 0; i < n; i++) {
+        writes += work[i].write;
+    }
+
+    if (writes && !ctl->dry) {
+        return mtdctl_store_write(ctl, work, n);
+    }
+
+    mtdctl_redis_begin(ctl, "UNWATCH");
+    mtdctl_redis_end(ctl);
+
+    status = mtdctl_redis_command(ctl, &reply);
+
+    if (status == 0) {
+        freeReplyObject(reply);
+    }
+
+    return status;
+}
+
+
+static int
+mtdctl_store_read(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
+{
+    int     status;
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        status = mtdctl_store_ask(ctl, &work[i]);
+        if (status != 0) {
+            return status;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        status = mtdctl_store_hear(ctl, &work[i]);
+        if (status != 0) {
+            return status;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        if (work[i].change->status == 0) {
+            status = mtdctl_store_merge(ctl, &work[i]);
+
+            if (status != 0) {
+                return status;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_ask(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int               status;
+    size_t            i;
+    mtdctl_pair_t    *pair;
+    mtdctl_change_t  *change;
+
+    change = w->change;
+
+    status = mtdctl_store_device_key(ctl, &change->id, &w->key);
+    if (status != 0) {
+        return status;
+    }
+
+    w->alias = mtdctl_alloc(ctl, (change->aliases.n + 1)
+                                 * sizeof(mtdctl_work_alias_t));
+
+    mtdctl_redis_begin(ctl, "WATCH");
+    mtdctl_redis_arg(ctl, &w->key);
+
+    for (i = 0; i < change->aliases.n; i++) {
+        pair = &change->aliases.pair[i];
+
+        status = mtdctl_store_alias_key(ctl, &pair->name, &pair->value,
+                                        &w->alias[i].key);
+        if (status != 0) {
+            return status;
+        }
+
+        mtdctl_redis_arg(ctl, &w->alias[i].key);
+    }
+
+    mtdctl_redis_end(ctl);
+    mtdctl_redis_key(ctl, "HGETALL", &w->key);
+    mtdctl_redis_key(ctl, "TTL", &w->key);
+
+    for (i = 0; i < change->aliases.n; i++) {
+        mtdctl_redis_key(ctl, "GET", &w->alias[i].key);
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_hear(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int          status;
+    size_t       i;
+    redisReply  *reply;
+
+    status = mtdctl_redis_command(ctl, &reply);        /* WATCH */
+    if (status != 0) {
+        return status;
+    }
+
+    freeReplyObject(reply);
+
+    status = mtdctl_redis_reply(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_redis_check(ctl, reply, &w->key);
+    mtdctl_store_record(ctl, reply, &w->stored);
+    freeReplyObject(reply);
+
+    status = mtdctl_store_spoil(ctl, w, status);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_redis_command(ctl, &reply);        /* TTL */
+    if (status != 0) {
+        return status;
+    }
+
+    w->left = reply->integer;
+    freeReplyObject(reply);
+
+    for (i = 0; i < w->change->aliases.n; i++) {
+        status = mtdctl_store_hear_alias(ctl, w, i);
+        if (status != 0) {
+            return status;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_hear_alias(mtdctl_t *ctl, mtdctl_work_t *w, size_t i)
+{
+    int                   status;
+    redisReply           *reply;
+    mtdctl_pair_t        *pair;
+    mtdctl_work_alias_t  *alias;
+
+    alias = &w->alias[i];
+    pair = &w->change->aliases.pair[i];
+
+    status = mtdctl_redis_reply(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_redis_check(ctl, reply, &alias->key);
+
+    if (status == 0 && reply->type == REDIS_REPLY_STRING) {
+        alias->owner = mtdctl_copy(ctl, reply->str, reply->len);
+
+        if (!mtdctl_equal(&alias->owner, &w->change->id) && !ctl->force) {
+            status = mtdctl_fail(ctl, MTDCTL_BAD, "alias %s:%s belongs to"
+                                 " device \"%.130s\" (--force takes it)",
+                                 mtdctl_show(ctl, &pair->name),
+                                 mtdctl_show(ctl, &pair->value),
+                                 mtdctl_show(ctl, &alias->owner));
+        }
+    }
+
+    freeReplyObject(reply);
+
+    return mtdctl_store_spoil(ctl, w, status);
+}
+
+
+/* what is wrong with one change is no reason to leave the others */
+
+static int
+mtdctl_store_spoil(mtdctl_t *ctl, mtdctl_work_t *w, int status)
+{
+    mtd_str_t  text;
+
+    if (status != MTDCTL_BAD && status != MTDCTL_NOT_FOUND) {
+        return status;
+    }
+
+    if (w->change->status == 0) {
+        text = mtdctl_text(ctl, ctl->error);
+        w->change->error = (char *) text.data;
+        w->change->status = status;
+    }
+
+    w->write = 0;
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t            i, k;
+    mtd_str_t         list;
+    mtdctl_pair_t    *pair;
+    mtdctl_change_t  *change;
+
+    change = w->change;
+
+    if (w->stored.n == 0 && !change->create) {
+        return mtdctl_store_spoil(ctl, w,
+                   mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no device \"%.130s\"",
+                               mtdctl_show(ctl, &change->id)));
+    }
+
+    for (i = 0; i < w->stored.n; i++) {
+        pair = &w->stored.pair[i];
+        mtdctl_add(ctl, &w->next, &pair->name, &pair->value);
+    }
+
+    mtdctl_store_field(ctl, &w->next, &mtdctl_store_id, &change->id);
+
+    for (i = 0; i < change->fields.n; i++) {
+        pair = &change->fields.pair[i];
+        mtdctl_store_field(ctl, &w->next, &pair->name, &pair->value);
+    }
+
+    mtdctl_store_vendors(ctl, w);
+    mtdctl_store_aliases(ctl, &w->stored, &w->aliases);
+
+    w->write = !change->lazy || w->left < ctl->ttl / 2;
+
+    for (i = 0; i < change->aliases.n; i++) {
+        pair = &change->aliases.pair[i];
+
+        for (k = 0; k < w->aliases.n; k++) {
+            if (mtdctl_equal(&w->aliases.pair[k].name, &pair->name)
+                && mtdctl_equal(&w->aliases.pair[k].value, &pair->value))
+            {
+                break;
+            }
+        }
+
+        if (k == w->aliases.n) {
+            mtdctl_add(ctl, &w->aliases, &pair->name, &pair->value);
+        }
+
+        if (!mtdctl_equal(&w->alias[i].owner, &change->id)) {
+            w->write = 1;
+        }
+    }
+
+    if (w->aliases.n > MTDCTL_ALIASES) {
+        return mtdctl_store_spoil(ctl, w,
+                   mtdctl_fail(ctl, MTDCTL_BAD, "device \"%.130s\" would"
+                               " have more than %d aliases",
+                               mtdctl_show(ctl, &change->id),
+                               MTDCTL_ALIASES));
+    }
+
+    list = mtdctl_store_join(ctl, &w->aliases);
+    mtdctl_store_field(ctl, &w->next, &mtdctl_store_list, &list);
+
+    if (!mtdctl_store_same(&w->stored, &w->next)) {
+        w->write = 1;
+    }
+
+    return 0;
+}
+
+
+/* "threat" is the worst of the vendors' words, unless said otherwise */
+
+static void
+mtdctl_store_vendors(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int              word;
+    size_t           i, threats, reports;
+    mtd_str_t        vendor;
+    mtd_record_t     rec, worst;
+    mtdctl_pair_t   *pair, *newest;
+    const mtd_str_t *name;
+    mtdctl_pairs_t  *given;
+
+    given = &w->change->fields;
+    threats = 0;
+    reports = 0;
+
+    for (i = 0; i < given->n; i++) {
+        pair = &given->pair[i];
+        threats += pair->name.len > 7
+                   && memcmp(pair->name.data, "threat:", 7) == 0;
+        reports += pair->name.len > 12
+                   && memcmp(pair->name.data, "reported_at:", 12) == 0;
+    }
+
+    memset(&rec, 0, sizeof(mtd_record_t));
+    memset(&worst, 0, sizeof(mtd_record_t));
+    word = -1;
+    newest = NULL;
+
+    for (i = 0; i < w->next.n; i++) {
+        pair = &w->next.pair[i];
+
+        if (pair->name.len > 7
+            && memcmp(pair->name.data, "threat:", 7) == 0)
+        {
+            /* what cannot be read counts as unknown */
+
+            rec.threat = MTD_THREAT_UNKNOWN;
+
+            if (mtd_threat_parse(pair->value.data, pair->value.len) > 0) {
+                rec.threat = mtd_threat_parse(pair->value.data,
+                                              pair->value.len);
+            }
+
+            if (word < 0 || mtd_record_stricter(&rec, &worst)) {
+                worst = rec;
+                word = rec.threat;
+            }
+        }
+
+        if (pair->name.len > 12
+            && memcmp(pair->name.data, "reported_at:", 12) == 0
+            && (newest == NULL
+                || pair->value.len > newest->value.len
+                || (pair->value.len == newest->value.len
+                    && memcmp(pair->value.data, newest->value.data,
+                              pair->value.len)
+                       > 0)))
+        {
+            newest = pair;
+        }
+    }
+
+    if (threats && word >= 0
+        && mtdctl_find(given, &mtdctl_store_threat) == NULL)
+    {
+        name = mtd_threat_name(word);
+        mtdctl_store_field(ctl, &w->next, &mtdctl_store_threat, name);
+    }
+
+    if (reports && newest
+        && mtdctl_find(given, &mtdctl_store_reported) == NULL)
+    {
+        /* adding a field may move the pairs */
+
+        vendor.data = newest->name.data + 12;
+        vendor.len = newest->name.len - 12;
+        pair = mtdctl_alloc(ctl, sizeof(mtdctl_pair_t));
+        *pair = *newest;
+
+        mtdctl_store_field(ctl, &w->next, &mtdctl_store_reported,
+                           &pair->value);
+
+        if (mtdctl_find(given, &mtdctl_store_vendor) == NULL) {
+            mtdctl_store_field(ctl, &w->next, &mtdctl_store_vendor, &vendor);
+        }
+    }
+}
+
+
+static void
+mtdctl_store_field(mtdctl_t *ctl, mtdctl_pairs_t *record,
+    const mtd_str_t *name, const mtd_str_t *value)
+{
+    mtd_str_t  *old;
+
+    if (value->len == 0) {
+        mtdctl_remove(record, name);
+        return;
+    }
+
+    old = mtdctl_find(record, name);
+
+    if (old) {
+        *old = *value;
+
+    } else {
+        mtdctl_add(ctl, record, name, value);
+    }
+}
+
+
+static int
+mtdctl_store_same(const mtdctl_pairs_t *a, const mtdctl_pairs_t *b)
+{
+    size_t      i;
+    mtd_str_t  *other;
+
+    if (a->n != b->n) {
+        return 0;
+    }
+
+    for (i = 0; i < a->n; i++) {
+        other = mtdctl_find(b, &a->pair[i].name);
+
+        if (other == NULL || !mtdctl_equal(other, &a->pair[i].value)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* the sets of users and the records that lose an alias */
+
+static int
+mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
+{
+    int                   status;
+    size_t                i, k;
+    mtd_str_t            *user[2], folded;
+    mtdctl_work_t        *w;
+    mtdctl_work_alias_t  *alias;
+
+    for (i = 0; i < n; i++) {
+        w = &work[i];
+
+        if (!w->write) {
+            continue;
+        }
+
+        user[0] = mtdctl_find(&w->stored, &mtdctl_store_user);
+        user[1] = mtdctl_find(&w->next, &mtdctl_store_user);
+
+        for (k = 0; k < 2; k++) {
+
+            /* a name that others left and we would not take has no set */
+
+            if (user[k] == NULL
+                || mtdctl_value_user(ctl, user[k], &folded) != 0)
+            {
+                continue;
+            }
+
+            status = mtdctl_store_user_key(ctl, &folded, &w->user_key[k]);
+            if (status != 0) {
+                return status;
+            }
+
+            mtdctl_redis_key(ctl, "TYPE", &w->user_key[k]);
+            mtdctl_redis_key(ctl, "TTL", &w->user_key[k]);
+        }
+
+        for (k = 0; k < w->change->aliases.n; k++) {
+            alias = &w->alias[k];
+
+            if (alias->owner.len == 0
+                || mtdctl_equal(&alias->owner, &w->change->id)
+                || mtdctl_store_device_key(ctl, &alias->owner,
+                                           &alias->owner_key)
+                   != 0)
+            {
+                continue;
+            }
+
+            mtdctl_redis_key(ctl, "WATCH", &alias->owner_key);
+            mtdctl_redis_key(ctl, "HGETALL", &alias->owner_key);
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        if (work[i].write) {
+            status = mtdctl_store_hear_others(ctl, &work[i]);
+
+            if (status != 0) {
+                return status;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int                   status;
+    size_t                i, k, j;
+    redisReply           *reply;
+    mtdctl_pair_t        *taken;
+    mtdctl_pairs_t        record, aliases, left;
+    mtdctl_work_alias_t  *alias;
+
+    for (k = 0; k < 2; k++) {
+        if (w->user_key[k].data) {
+            status = mtdctl_store_hear_user(ctl, w, k);
+
+            if (status != 0) {
+                return status;
+            }
+        }
+    }
+
+    for (i = 0; i < w->change->aliases.n; i++) {
+        alias = &w->alias[i];
+
+        if (alias->owner_key.data == NULL) {
+            continue;
+        }
+
+        status = mtdctl_redis_command(ctl, &reply);    /* WATCH */
+        if (status != 0) {
+            return status;
+        }
+
+        freeReplyObject(reply);
+
+        status = mtdctl_redis_reply(ctl, &reply);
+        if (status != 0) {
+            return status;
+        }
+
+        status = mtdctl_redis_check(ctl, reply, &alias->owner_key);
+        mtdctl_store_record(ctl, reply, &record);
+        freeReplyObject(reply);
+
+        status = mtdctl_store_spoil(ctl, w, status);
+        if (status != 0) {
+            return status;
+        }
+
+        mtdctl_store_aliases(ctl, &record, &aliases);
+        memset(&left, 0, sizeof(mtdctl_pairs_t));
+
+        for (k = 0; k < aliases.n; k++) {
+
+            for (j = 0; j < w->change->aliases.n; j++) {
+                taken = &w->change->aliases.pair[j];
+
+                if (mtdctl_equal(&taken->name, &aliases.pair[k].name)
+                    && mtdctl_equal(&taken->value, &aliases.pair[k].value))
+                {
+                    break;
+                }
+            }
+
+            if (j == w->change->aliases.n) {
+                mtdctl_add(ctl, &left, &aliases.pair[k].name,
+                           &aliases.pair[k].value);
+            }
+        }
+
+        alias->owner_left = mtdctl_store_join(ctl, &left);
+
+        /* its list may not name the alias, or it may be no record at all */
+
+        if (left.n == aliases.n) {
+            alias->owner_key.data = NULL;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w, unsigned i)
+{
+    int          status, wrong;
+    redisReply  *reply;
+
+    status = mtdctl_redis_command(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    wrong = strcmp(reply->str, "set") != 0 && strcmp(reply->str, "none") != 0;
+    freeReplyObject(reply);
+
+    status = mtdctl_redis_command(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    w->user_left = reply->integer;
+    freeReplyObject(reply);
+
+    if (!wrong) {
+        return 0;
+    }
+
+    return mtdctl_store_spoil(ctl, w,
+               mtdctl_fail(ctl, MTDCTL_BAD, "key \"%.300s\" in Redis holds"
+                           " another type of value",
+                           mtdctl_show(ctl, &w->user_key[i])));
+}
+
+
+static int
+mtdctl_store_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
+{
+    int     status;
+    size_t  i;
+
+    mtdctl_redis_begin(ctl, "MULTI");
+    mtdctl_redis_end(ctl);
+
+    for (i = 0; i < n; i++) {
+        if (work[i].write) {
+            mtdctl_store_write_hash(ctl, &work[i]);
+            mtdctl_store_write_aliases(ctl, &work[i]);
+            mtdctl_store_write_user(ctl, &work[i]);
+            mtdctl_store_audit(ctl, work[i].change->what, &work[i].key);
+        }
+    }
+
+    mtdctl_store_audit_expire(ctl);
+
+    status = mtdctl_redis_exec(ctl);
+
+    for (i = 0; i < n && status == 0; i++) {
+        work[i].change->written = work[i].write;
+    }
+
+    return status;
+}
+
+
+static void
+mtdctl_store_write_hash(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t          i, n;
+    mtd_str_t      *old;
+    mtdctl_pair_t  *pair;
+
+    mtdctl_redis_begin(ctl, "HSET");
+    mtdctl_redis_arg(ctl, &w->key);
+
+    n = 0;
+
+    for (i = 0; i < w->next.n; i++) {
+        pair = &w->next.pair[i];
+        old = mtdctl_find(&w->stored, &pair->name);
+
+        if (old == NULL || !mtdctl_equal(old, &pair->value)) {
+            mtdctl_redis_arg(ctl, &pair->name);
+            mtdctl_redis_arg(ctl, &pair->value);
+            n++;
+        }
+    }
+
+    if (n) {
+        mtdctl_redis_end(ctl);
+    }
+
+    mtdctl_redis_begin(ctl, "HDEL");
+    mtdctl_redis_arg(ctl, &w->key);
+
+    n = 0;
+
+    for (i = 0; i < w->stored.n; i++) {
+        pair = &w->stored.pair[i];
+
+        if (mtdctl_find(&w->next, &pair->name) == NULL) {
+            mtdctl_redis_arg(ctl, &pair->name);
+            n++;
+        }
+    }
+
+    if (n) {
+        mtdctl_redis_end(ctl);
+    }
+
+    mtdctl_redis_expire(ctl, &w->key, ctl->ttl);
+}
+
+
+/*
+ * The aliases that were there before are as old as the record: one that is
+ * gone comes back, one that somebody else has given away is left alone.
+ */
+
+static void
+mtdctl_store_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t                i, k, n;
+    mtd_str_t             key;
+    mtdctl_work_alias_t  *alias;
+
+    n = w->change->aliases.n;
+
+    for (i = 0; i < n; i++) {
+        alias = &w->alias[i];
+
+        mtdctl_redis_begin(ctl, "SET");
+        mtdctl_redis_arg(ctl, &alias->key);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_text(ctl, "EX");
+        mtdctl_redis_number(ctl, ctl->ttl);
+        mtdctl_redis_end(ctl);
+
+        if (alias->owner_key.data == NULL) {
+            continue;
+        }
+
+        if (alias->owner_left.len == 0) {
+            mtdctl_redis_begin(ctl, "HDEL");
+            mtdctl_redis_arg(ctl, &alias->owner_key);
+            mtdctl_redis_arg(ctl, &mtdctl_store_list);
+
+        } else {
+            mtdctl_redis_begin(ctl, "HSET");
+            mtdctl_redis_arg(ctl, &alias->owner_key);
+            mtdctl_redis_arg(ctl, &mtdctl_store_list);
+            mtdctl_redis_arg(ctl, &alias->owner_left);
+        }
+
+        mtdctl_redis_end(ctl);
+        mtdctl_store_audit(ctl, "alias taken", &alias->owner_key);
+    }
+
+    for (i = 0; i < w->aliases.n; i++) {
+        if (mtdctl_store_alias_key(ctl, &w->aliases.pair[i].name,
+                                   &w->aliases.pair[i].value, &key)
+            != 0)
+        {
+            continue;
+        }
+
+        for (k = 0; k < n; k++) {
+            if (mtdctl_equal(&w->alias[k].key, &key)) {
+                break;
+            }
+        }
+
+        if (k < n) {
+            continue;
+        }
+
+        mtdctl_redis_begin(ctl, "SET");
+        mtdctl_redis_arg(ctl, &key);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_text(ctl, "EX");
+        mtdctl_redis_number(ctl, ctl->ttl);
+        mtdctl_redis_text(ctl, "NX");
+        mtdctl_redis_end(ctl);
+
+        mtdctl_redis_expire(ctl, &key, ctl->ttl);
+    }
+}
+
+
+/* one user's devices may have different TTLs: the longest holds */
+
+static void
+mtdctl_store_write_user(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    mtd_str_t  *old, *new;
+
+    old = &w->user_key[0];
+    new = &w->user_key[1];
+
+    if (old->data && (new->data == NULL || !mtdctl_equal(old, new))) {
+        mtdctl_redis_begin(ctl, "SREM");
+        mtdctl_redis_arg(ctl, old);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_end(ctl);
+    }
+
+    if (new->data) {
+        mtdctl_redis_begin(ctl, "SADD");
+        mtdctl_redis_arg(ctl, new);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_end(ctl);
+
+        mtdctl_redis_expire(ctl, new, (w->user_left > ctl->ttl)
+                                      ? (long) w->user_left : ctl->ttl);
+    }
+}
