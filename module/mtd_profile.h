@@ -50,6 +50,7 @@ typedef enum {
 #define MTD_ENDPOINT_STRICT_QUERY   0x01    /* mtd_canon_strict_query() */
 #define MTD_ENDPOINT_OWN_QUERY      0x02    /* an identify hook reads it */
 #define MTD_ENDPOINT_OPEN_OPTIONS   0x04    /* OPTIONS without a query pass */
+#define MTD_ENDPOINT_EXACT          0x08    /* nothing but "/" may follow */
 
 
 typedef struct {
@@ -63,8 +64,9 @@ typedef struct {
 
 typedef struct {
     mtd_str_t               name;           /* "exchange" */
-    const mtd_endpoint_t   *endpoints;      /* terminated by an empty path */
-    const mtd_endpoint_t   *segments;       /* found anywhere in the path */
+    const mtd_endpoint_t   *endpoints;      /* the first that fits counts */
+    const mtd_endpoint_t   *segments;       /* found below any site */
+    const mtd_str_t        *refused;        /* segments, wherever they are */
     const mtd_endpoint_t   *fallback;       /* NULL: what is unknown is 404 */
     const mtd_str_t        *stripped;       /* header names, lower case */
     unsigned                canon;          /* rules for mtd_canon_path() */
@@ -76,10 +78,12 @@ typedef struct {
 const mtd_profile_t *mtd_profile_find(const u_char *name, size_t len);
 
 /*
- * The endpoint that IIS would choose: the longest path of endpoints that is
- * a prefix of uri on a segment border, letter case ignored, a segment found
- * anywhere in the path having precedence if it is refused.  uri is the
- * decoded canonical path.  NULL: the profile does not know it.
+ * The endpoint that IIS would choose, letter case ignored: none but a
+ * refused one if a refused segment stands anywhere; else the first of
+ * endpoints that is a prefix of uri on a segment border; else the one of
+ * segments that starts leftmost, since IIS looks for no other behind it;
+ * else the fallback.  uri is the decoded canonical path.  NULL: the profile
+ * does not know it.
  */
 
 const mtd_endpoint_t *mtd_profile_match(const mtd_profile_t *profile,

@@ -93,12 +93,11 @@ sub check {
                && balanced($_) && ($line[$n] // '') !~ /^\s*(?:\{|&&|\|\|)/;
         $bad->($n, 'operator at the end of a line')
             if /(?:&&|\|\|)$/;
-        $bad->($n, 'indent is not of 4') if /^( +)(?:if|for|while|switch|return|break|continue|goto|case|default)\b/
-                                            && length($1) % 4;
+        $bad->($n, 'indent is not of 4')
+            if /^( +)(?:if|for|while|switch|return|break|continue|goto|case)\b/
+               && length($1) % 4;
         $bad->($n, 'pointer written apart from its name')
             if /\b(?:u_char|char|void|int|[a-z_]+_t)\*\s*\w/;
-        $bad->($n, 'NULL compare not spelled out')
-            if /\bif \(!\w*(?:ptr|ctx|conn)\b\)/;
 
         # functions: { and } in the first column
 
@@ -114,17 +113,8 @@ sub check {
                 $bad->($i + 1, "return type of $name is not on a line alone")
                     if $line[$i] !~ /^\w[\w \*]*$/;
 
-                $i-- while $i > 0 && $line[$i - 1] =~ /^(?:#|\w.*\*?$)/
-                           && $line[$i - 1] !~ /[;}]$/ ;
-
-                # a comment or a condition may stand above, with its own lines
-
-                my $j = $i - 1;
-                $j-- while $j >= 0 && $raw[$j] =~ m{^(?:/\*| \*|#)};
-                $j-- while $j >= 0 && $j == $i - 1 + 0 && 0;
-
                 $bad->($i + 1, "two blank lines missing before $name")
-                    if $j >= 1 && !two_blank(\@raw, $i);
+                    if !two_blank(\@raw, $i);
 
             } elsif ($line[$i] =~ /^[\w \*]+\b(\w+)\(/) {
                 $bad->($i + 1, "return type of $1 is not on a line alone");
@@ -181,10 +171,9 @@ sub blank {
     my ($s) = @_;
 
     return $s if $s =~ m{^//};
+    return '"' . 'x' x (length($s) - 2) . '"' if $s !~ m{^/\*};
 
-    my ($open, $close) = $s =~ m{^/\*} ? ('', '') : ('"', '"');
-    my $fill = $open ? 'x' : ' ';
+    # a comment at the end of a line leaves no blanks there
 
-    return $s =~ s/[^\n]/ /gr =~ s/ +$//mgr if !$open;
-    return '"' . ($fill x (length($s) - 2)) . '"';
+    return $s =~ s/[^\n]/ /gr =~ s/ +$//mgr;
 }

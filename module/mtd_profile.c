@@ -1,0 +1,557 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include <string.h>
+
+#include "mtd_canon.h"
+#include "mtd_profile.h"
+
+
+#define mtd_text(s)        { sizeof(s) - 1, (u_char *) s }
+#define mtd_no_text        { 0, NULL }
+#define mtd_no_endpoint    { mtd_no_text, 0, 0, 0, 0 }
+
+
+#define READ     (MTD_METHOD_GET|MTD_METHOD_HEAD|MTD_METHOD_OPTIONS)
+#define FORM     (READ|MTD_METHOD_POST)
+#define REST     (FORM|MTD_METHOD_PUT|MTD_METHOD_DELETE|MTD_METHOD_PATCH      \
+                  |MTD_METHOD_MERGE)
+#define RPC      (FORM|MTD_METHOD_RPC_IN_DATA|MTD_METHOD_RPC_OUT_DATA         \
+                  |MTD_METHOD_RPC_CONNECT)
+#define ANY      (~(uint32_t) MTD_METHOD_OTHER)
+#define HTTP     (ANY & ~(uint32_t) (MTD_METHOD_RPC_IN_DATA                   \
+                  |MTD_METHOD_RPC_OUT_DATA|MTD_METHOD_RPC_CONNECT))
+
+#define EXACT    MTD_ENDPOINT_EXACT
+#define STRICT   MTD_ENDPOINT_STRICT_QUERY
+#define EAS      (MTD_ENDPOINT_OWN_QUERY|MTD_ENDPOINT_OPEN_OPTIONS|EXACT)
+
+
+/* longer paths stand before their prefixes */
+
+static const mtd_endpoint_t  mtd_exchange_endpoints[] = {
+
+    { mtd_text("/microsoft-server-activesync"),
+      MTD_PROTOCOL_EAS, MTD_GATED, EAS, FORM },
+    { mtd_text("/microsoft-server-activesync/default.eas"),
+      MTD_PROTOCOL_EAS, MTD_GATED, EAS, FORM },
+
+    { mtd_text("/mapi/emsmdb"),
+      MTD_PROTOCOL_MAPI, MTD_GATED, 0, FORM },
+    { mtd_text("/mapi/nspi"),
+      MTD_PROTOCOL_MAPI, MTD_GATED, 0, FORM },
+    { mtd_text("/mapi/healthcheck.htm"),
+      MTD_PROTOCOL_MAPI, MTD_GATED, EXACT, READ },
+
+    { mtd_text("/ews"),
+      MTD_PROTOCOL_EWS, MTD_GATED, 0, FORM },
+
+    { mtd_text("/owa/auth.owa"),
+      MTD_PROTOCOL_OWA, MTD_OPEN, EXACT, FORM },
+    { mtd_text("/owa/auth"),
+      MTD_PROTOCOL_OWA, MTD_OPEN, 0, FORM },
+    { mtd_text("/owa"),
+      MTD_PROTOCOL_OWA, MTD_GATED, 0, REST },
+
+    { mtd_text("/ecp"),
+      MTD_PROTOCOL_ECP, MTD_GATED, 0, FORM },
+
+    { mtd_text("/autodiscover/autodiscover.xml"),
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, EXACT|STRICT, FORM },
+    { mtd_text("/autodiscover/autodiscover.svc"),
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, EXACT|STRICT, FORM },
+    { mtd_text("/autodiscover/autodiscover.json/v1.0"),
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, STRICT, READ },
+    { mtd_text("/autodiscover/autodiscover.json"),
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, EXACT|STRICT, READ },
+    { mtd_text("/autodiscover/healthcheck.htm"),
+      MTD_PROTOCOL_AUTODISCOVER, MTD_GATED, EXACT, READ },
+
+    { mtd_text("/oab"),
+      MTD_PROTOCOL_OAB, MTD_GATED, 0, READ },
+
+    { mtd_text("/rpc"),
+      MTD_PROTOCOL_RPC, MTD_GATED, 0, RPC },
+    { mtd_text("/rpcwithcert"),
+      MTD_PROTOCOL_RPC, MTD_GATED, 0, RPC },
+
+    { mtd_text("/api"),
+      MTD_PROTOCOL_OTHER, MTD_GATED, 0, REST },
+
+    { mtd_text("/microsoft-server-activesync/healthcheck.htm"),
+      MTD_PROTOCOL_OTHER, MTD_GATED, EXACT, READ },
+
+    { mtd_text("/exchange"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+    { mtd_text("/public"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+    { mtd_text("/exadmin"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+    { mtd_text("/aspnet_client"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+
+    { mtd_text("/"),
+      MTD_PROTOCOL_OWA, MTD_GATED, EXACT, READ },
+
+    mtd_no_endpoint
+};
+
+
+static const mtd_str_t  mtd_exchange_refused[] = {
+    mtd_text("powershell"),
+    mtd_text("powershell-liveid"),
+    mtd_text("proxy"),
+    mtd_text("wssecurity"),
+    mtd_text("mrsproxy.svc"),
+    mtd_no_text
+};
+
+
+/* at the root only: elsewhere a folder may have such a name */
+
+static const mtd_endpoint_t  mtd_sharepoint_endpoints[] = {
+
+    { mtd_text("/_login"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, FORM },
+    { mtd_text("/_trust"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, FORM },
+    { mtd_text("/_windows"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, FORM },
+    { mtd_text("/_forms"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, FORM },
+    { mtd_text("/_layouts/15/images"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, READ },
+    { mtd_text("/_layouts/16/images"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN, 0, READ },
+
+    mtd_no_endpoint
+};
+
+
+static const mtd_endpoint_t  mtd_sharepoint_segments[] = {
+
+    { mtd_text("_api/spfilesync"),
+      MTD_PROTOCOL_ONEDRIVE, MTD_GATED, 0, HTTP },
+    { mtd_text("_api"),
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED, 0, REST },
+    { mtd_text("_vti_bin/client.svc"),
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED, 0, REST },
+    { mtd_text("_vti_bin/listdata.svc"),
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED, 0, REST },
+    { mtd_text("_vti_bin/_api"),
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED, 0, REST },
+    { mtd_text("_vti_bin"),
+      MTD_PROTOCOL_OFFICE, MTD_GATED, 0, HTTP },
+    { mtd_text("_vti_inf.html"),
+      MTD_PROTOCOL_OFFICE, MTD_GATED, 0, READ },
+    { mtd_text("_layouts/15/metadata"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+    { mtd_text("_layouts/16/metadata"),
+      MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY },
+    { mtd_text("_layouts"),
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED, 0, FORM },
+
+    mtd_no_endpoint
+};
+
+
+static const mtd_str_t  mtd_sharepoint_refused[] = {
+    mtd_text("_vti_adm"),
+    mtd_no_text
+};
+
+
+static const mtd_endpoint_t  mtd_sharepoint_fallback = {
+    mtd_text("/"), MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED, 0, HTTP
+};
+
+
+static const mtd_endpoint_t  mtd_generic_fallback = {
+    mtd_text("/"), MTD_PROTOCOL_OTHER, MTD_GATED, 0, HTTP
+};
+
+
+static const mtd_str_t  mtd_no_segments[] = {
+    mtd_no_text
+};
+
+
+static const mtd_endpoint_t  mtd_no_endpoints[] = {
+    mtd_no_endpoint
+};
+
+
+/* how a request is read, and where it was read before */
+
+#define MTD_STRIPPED_COMMON                                                   \
+    mtd_text("x-original-url"),                                               \
+    mtd_text("x-rewrite-url"),                                                \
+    mtd_text("x-http-method-override"),                                       \
+    mtd_text("x-method-override"),                                            \
+    mtd_text("x-original-host"),                                              \
+    mtd_text("x-ssl-cert"),                                                   \
+    mtd_text("x-ssl-client-cert"),                                            \
+    mtd_text("x-ssl-client-verify"),                                          \
+    mtd_text("x-ssl-client-dn"),                                              \
+    mtd_text("x-ssl-client-s-dn"),                                            \
+    mtd_text("x-ssl-client-i-dn"),                                            \
+    mtd_text("x-ssl-client-serial"),                                          \
+    mtd_text("x-ssl-client-fingerprint"),                                     \
+    mtd_text("x-ssl-client-sha1"),                                            \
+    mtd_text("x-client-cert"),                                                \
+    mtd_text("x-client-certificate"),                                         \
+    mtd_text("x-forwarded-client-cert"),                                      \
+    mtd_text("x-arr-clientcert"),                                             \
+    mtd_text("x-arr-ssl"),                                                    \
+    mtd_text("x-arr-log-id"),                                                 \
+    mtd_text("client-cert"),                                                  \
+    mtd_text("client-cert-chain"),                                            \
+    mtd_text("ssl-client-cert"),                                              \
+    mtd_text("ssl-client-verify"),                                            \
+    mtd_text("x-ms-proxy"),                                                   \
+    mtd_text("x-ms-forwarded-client-ip"),                                     \
+    mtd_text("x-ms-adfs-proxy-client-ip"),                                    \
+    mtd_text("x-ms-endpoint-absolute-path"),                                  \
+    mtd_text("x-ms-proxyauth-token"),                                         \
+    mtd_text("x-ms-target-role"),                                             \
+    mtd_text("x-ms-refreshtokencredential"),                                  \
+    mtd_text("x-ms-devicecredential"),                                        \
+    mtd_text("x-mtd-reference"),                                              \
+    mtd_text("x-mtd-reason")
+
+
+static const mtd_str_t  mtd_exchange_stripped[] = {
+    MTD_STRIPPED_COMMON,
+    mtd_text("x-http-method"),
+    mtd_text("x-commonaccesstoken"),
+    mtd_text("x-owa-explicitlogonuser"),
+    mtd_text("x-owa-explicitlogontenant"),
+    mtd_text("x-owa-proxyuri"),
+    mtd_text("x-owa-proxysid"),
+    mtd_text("x-owa-proxywebpart"),
+    mtd_text("x-deviceinfo"),
+    mtd_text("x-isfromcafe"),
+    mtd_text("x-isfrombackend"),
+    mtd_text("x-sourcecafeserver"),
+    mtd_text("x-cafeerrorcode"),
+    mtd_text("x-beresource"),
+    mtd_text("x-backendcookie"),
+    mtd_text("x-backendoverridecookie"),
+    mtd_text("x-backendurl"),
+    mtd_text("x-targetbackendserver"),
+    mtd_text("x-calculatedbetarget"),
+    mtd_text("x-proxytargetserver"),
+    mtd_text("x-proxytargetserverversion"),
+    mtd_text("msexchproxyuri"),
+    mtd_text("msexchlogonaccount"),
+    mtd_text("msexchlogonmailbox"),
+    mtd_text("msexchtargetmailbox"),
+    mtd_text("x-rps-cat"),
+    mtd_text("x-psws-cat"),
+    mtd_text("x-eas-proxy"),
+    mtd_text("x-wlid-membername"),
+    mtd_text("x-wlid-puid"),
+    mtd_text("x-delegatedcontext"),
+    mtd_text("x-organizationcontext"),
+    mtd_text("x-securitycontext"),
+    mtd_text("x-serializedsecuritycontext"),
+    mtd_text("x-genericaccesstoken"),
+    mtd_text("x-edgeaccesstoken"),
+    mtd_text("x-clientsecuritycontext"),
+    mtd_text("x-msexchange-authtype"),
+    mtd_text("x-user-identity"),
+    mtd_text("x-usertype"),
+    mtd_text("x-cert-user"),
+    mtd_no_text
+};
+
+
+/* X-HTTP-Method stays: it is how SharePoint's REST clients say MERGE */
+
+static const mtd_str_t  mtd_sharepoint_stripped[] = {
+    MTD_STRIPPED_COMMON,
+    mtd_text("x-sp-externalip"),
+    mtd_text("x-sp-clientip"),
+    mtd_no_text
+};
+
+
+static const mtd_str_t  mtd_generic_stripped[] = {
+    MTD_STRIPPED_COMMON,
+    mtd_no_text
+};
+
+
+static const mtd_profile_t  mtd_profiles[] = {
+
+    { mtd_text("exchange"), mtd_exchange_endpoints, mtd_no_endpoints,
+      mtd_exchange_refused, NULL, mtd_exchange_stripped, 0 },
+
+    { mtd_text("sharepoint"), mtd_sharepoint_endpoints,
+      mtd_sharepoint_segments, mtd_sharepoint_refused,
+      &mtd_sharepoint_fallback, mtd_sharepoint_stripped,
+      MTD_CANON_LITERALS|MTD_CANON_NAMES },
+
+    { mtd_text("generic"), mtd_no_endpoints, mtd_no_endpoints,
+      mtd_no_segments, &mtd_generic_fallback, mtd_generic_stripped,
+      MTD_CANON_NAMES },
+};
+
+
+const mtd_profile_t *
+mtd_profile_find(const u_char *name, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < sizeof(mtd_profiles) / sizeof(mtd_profiles[0]); i++) {
+        if (mtd_profiles[i].name.len == len
+            && memcmp(mtd_profiles[i].name.data, name, len) == 0)
+        {
+            return &mtd_profiles[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * With bit 5 set letters fold to lower case, and no other byte of a
+ * canonical path becomes one that stands in the tables.
+ */
+
+static inline int
+mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
+{
+    uint64_t  a, b;
+
+    static const uint64_t  fold = 0x2020202020202020ULL;
+
+    for ( /* void */ ; len >= 8; len -= 8, p += 8, lower += 8) {
+        memcpy(&a, p, 8);
+        memcpy(&b, lower, 8);
+
+        if ((a | fold) != (b | fold)) {
+            return 0;
+        }
+    }
+
+    for ( /* void */ ; len; len--, p++, lower++) {
+        if ((*p | 0x20) != (*lower | 0x20)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+mtd_path_prefix(const mtd_str_t *uri, const mtd_str_t *path)
+{
+    if (uri->len < path->len
+        || !mtd_profile_equal(uri->data, path->data, path->len))
+    {
+        return 0;
+    }
+
+    return uri->len == path->len || uri->data[path->len] == '/'
+           || path->data[path->len - 1] == '/';
+}
+
+
+static int
+mtd_profile_fits(const mtd_endpoint_t *endpoint, const mtd_str_t *uri)
+{
+    size_t  len;
+
+    len = endpoint->path.len;
+
+    /* most differ in the letter after the slash already */
+
+    if (uri->len < len
+        || (len > 1 && (uri->data[1] | 0x20) != endpoint->path.data[1])
+        || !mtd_path_prefix(uri, &endpoint->path))
+    {
+        return 0;
+    }
+
+    return (endpoint->flags & MTD_ENDPOINT_EXACT) == 0
+           || uri->len == len
+           || (uri->len == len + 1 && len > 1);
+}
+
+
+static int
+mtd_profile_refused(const mtd_profile_t *profile, const mtd_str_t *uri)
+{
+    size_t            len;
+    const u_char     *p, *last, *segment;
+    const mtd_str_t  *name;
+
+    p = uri->data;
+    last = p + uri->len;
+
+    while (p < last) {
+        segment = ++p;
+
+        while (p < last && *p != '/') {
+            p++;
+        }
+
+        len = p - segment;
+
+        for (name = profile->refused; name->len; name++) {
+            if (name->len == len
+                && mtd_profile_equal(segment, name->data, len))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static const mtd_endpoint_t *
+mtd_profile_segment(const mtd_profile_t *profile, const mtd_str_t *uri)
+{
+    mtd_str_t              rest;
+    const u_char          *p, *last;
+    const mtd_endpoint_t  *endpoint;
+
+    if (profile->segments->path.len == 0) {
+        return NULL;
+    }
+
+    last = uri->data + uri->len;
+
+    for (p = uri->data; p < last; p++) {
+
+        if (*p != '/' || p + 1 == last || p[1] != '_') {
+            continue;
+        }
+
+        rest.data = (u_char *) p + 1;
+        rest.len = last - rest.data;
+
+        for (endpoint = profile->segments; endpoint->path.len; endpoint++) {
+            if (mtd_path_prefix(&rest, &endpoint->path)) {
+                return endpoint;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+const mtd_endpoint_t *
+mtd_profile_match(const mtd_profile_t *profile, const mtd_str_t *uri)
+{
+    const mtd_endpoint_t  *endpoint, *segment;
+
+    static const mtd_endpoint_t  refused = {
+        mtd_text("/"), MTD_PROTOCOL_OTHER, MTD_REFUSED, 0, ANY
+    };
+
+    for (endpoint = profile->endpoints; endpoint->path.len; endpoint++) {
+        if (mtd_profile_fits(endpoint, uri)) {
+            break;
+        }
+    }
+
+    if (endpoint->path.len && (endpoint->flags & MTD_ENDPOINT_EXACT)) {
+
+        /* nothing is left that could be refused */
+
+        return endpoint;
+    }
+
+    if (mtd_profile_refused(profile, uri)) {
+        return &refused;
+    }
+
+    if (endpoint->path.len) {
+        return endpoint;
+    }
+
+    segment = mtd_profile_segment(profile, uri);
+
+    return segment ? segment : profile->fallback;
+}
+
+
+static const struct {
+    mtd_str_t   name;
+    uint32_t    bit;
+} mtd_methods[] = {
+    { mtd_text("GET"), MTD_METHOD_GET },
+    { mtd_text("HEAD"), MTD_METHOD_HEAD },
+    { mtd_text("POST"), MTD_METHOD_POST },
+    { mtd_text("OPTIONS"), MTD_METHOD_OPTIONS },
+    { mtd_text("PUT"), MTD_METHOD_PUT },
+    { mtd_text("DELETE"), MTD_METHOD_DELETE },
+    { mtd_text("PATCH"), MTD_METHOD_PATCH },
+    { mtd_text("MERGE"), MTD_METHOD_MERGE },
+    { mtd_text("PROPFIND"), MTD_METHOD_PROPFIND },
+    { mtd_text("PROPPATCH"), MTD_METHOD_PROPPATCH },
+    { mtd_text("MKCOL"), MTD_METHOD_MKCOL },
+    { mtd_text("COPY"), MTD_METHOD_COPY },
+    { mtd_text("MOVE"), MTD_METHOD_MOVE },
+    { mtd_text("LOCK"), MTD_METHOD_LOCK },
+    { mtd_text("UNLOCK"), MTD_METHOD_UNLOCK },
+    { mtd_text("REPORT"), MTD_METHOD_REPORT },
+    { mtd_text("SEARCH"), MTD_METHOD_SEARCH },
+    { mtd_text("RPC_IN_DATA"), MTD_METHOD_RPC_IN_DATA },
+    { mtd_text("RPC_OUT_DATA"), MTD_METHOD_RPC_OUT_DATA },
+    { mtd_text("RPC_CONNECT"), MTD_METHOD_RPC_CONNECT },
+};
+
+
+uint32_t
+mtd_method_bit(const u_char *name, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < sizeof(mtd_methods) / sizeof(mtd_methods[0]); i++) {
+        if (mtd_methods[i].name.len == len
+            && memcmp(mtd_methods[i].name.data, name, len) == 0)
+        {
+            return mtd_methods[i].bit;
+        }
+    }
+
+    return MTD_METHOD_OTHER;
+}
+
+
+u_char *
+mtd_method_list(u_char *p, uint32_t methods)
+{
+    size_t  i;
+    u_char  *start;
+
+    start = p;
+
+    for (i = 0; i < sizeof(mtd_methods) / sizeof(mtd_methods[0]); i++) {
+
+        if ((methods & mtd_methods[i].bit) == 0) {
+            continue;
+        }
+
+        if (p != start) {
+            *p++ = ',';
+            *p++ = ' ';
+        }
+
+        memcpy(p, mtd_methods[i].name.data, mtd_methods[i].name.len);
+        p += mtd_methods[i].name.len;
+    }
+
+    return p;
+}
