@@ -116,7 +116,6 @@ int
 mtd_canon_path(mtd_canon_t *canon, const mtd_str_t *path, unsigned rules,
     u_char *buf)
 {
-    unsigned            class;
     const u_char       *p, *last;
     mtd_canon_state_t   s;
 
@@ -127,15 +126,17 @@ mtd_canon_path(mtd_canon_t *canon, const mtd_str_t *path, unsigned rules,
         goto slow;
     }
 
-    for ( /* void */ ; p < last; p++) {
+    for ( ;; ) {
 
-        class = mtd_canon_class[*p];
-
-        if (class == MTD_CANON_PLAIN) {
-            continue;
+        while (p < last && mtd_canon_class[*p] == MTD_CANON_PLAIN) {
+            p++;
         }
 
-        if (class != MTD_CANON_BORDER) {
+        if (p == last) {
+            break;
+        }
+
+        if (mtd_canon_class[*p] != MTD_CANON_BORDER) {
             goto slow;
         }
 
@@ -149,6 +150,8 @@ mtd_canon_path(mtd_canon_t *canon, const mtd_str_t *path, unsigned rules,
         } else if (p[1] == '/' || (*p == '/' && p[1] == '.')) {
             goto slow;
         }
+
+        p++;
     }
 
     return MTD_CANON_OK;

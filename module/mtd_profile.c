@@ -319,33 +319,49 @@ mtd_profile_find(const u_char *name, size_t len)
 
 
 /*
- * With bit 5 set letters fold to lower case, and no other byte of a
- * canonical path becomes one that stands in the tables.
+ * Bytes with bit 6 are letters, and "_", which DEL would match: there is
+ * none in a request line.  All others must be equal.
  */
+
+static inline int
+mtd_profile_word(const u_char *p, const u_char *lower)
+{
+    uint64_t  a, b, fold;
+
+    memcpy(&a, p, 8);
+    memcpy(&b, lower, 8);
+
+    fold = (b & 0x4040404040404040ULL) >> 1;
+
+    return ((a ^ b) & ~fold) == 0;
+}
+
 
 static inline int
 mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
 {
-    uint64_t  a, b;
+    size_t  i;
 
-    static const uint64_t  fold = 0x2020202020202020ULL;
+    if (len < 8) {
 
-    for ( /* void */ ; len >= 8; len -= 8, p += 8, lower += 8) {
-        memcpy(&a, p, 8);
-        memcpy(&b, lower, 8);
+        for (i = 0; i < len; i++) {
+            if ((p[i] ^ lower[i]) & ~((lower[i] & 0x40) >> 1)) {
+                return 0;
+            }
+        }
 
-        if ((a | fold) != (b | fold)) {
+        return 1;
+    }
+
+    /* the last word may overlap the one before */
+
+    for (i = 0; i < len - 8; i += 8) {
+        if (!mtd_profile_word(p + i, lower + i)) {
             return 0;
         }
     }
 
-    for ( /* void */ ; len; len--, p++, lower++) {
-        if ((*p | 0x20) != (*lower | 0x20)) {
-            return 0;
-        }
-    }
-
-    return 1;
+    return mtd_profile_word(p + len - 8, lower + len - 8);
 }
 
 
@@ -443,6 +459,24 @@ mtd_profile_segment(const mtd_profile_t *profile, const mtd_str_t *uri)
             if (mtd_path_prefix(&rest, &endpoint->path)) {
                 return endpoint;
             }
+        }
+    }
+
+    return NULL;
+}
+
+
+const mtd_endpoint_t *
+mtd_profile_exact(const mtd_profile_t *profile, const mtd_str_t *path)
+{
+    const mtd_endpoint_t  *endpoint;
+
+    for (endpoint = profile->endpoints; endpoint->path.len; endpoint++) {
+        if (endpoint->path.len == path->len
+            && (endpoint->flags & MTD_ENDPOINT_EXACT)
+            && mtd_profile_equal(path->data, endpoint->path.data, path->len))
+        {
+            return endpoint;
         }
     }
 

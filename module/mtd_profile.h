@@ -89,6 +89,14 @@ const mtd_profile_t *mtd_profile_find(const u_char *name, size_t len);
 const mtd_endpoint_t *mtd_profile_match(const mtd_profile_t *profile,
     const mtd_str_t *uri);
 
+/*
+ * The same for a path that is, but for letter case, one that the profile
+ * lists, and so needs no canonical form; NULL for all others.
+ */
+
+const mtd_endpoint_t *mtd_profile_exact(const mtd_profile_t *profile,
+    const mtd_str_t *path);
+
 /* 1 if path is a prefix of uri on a segment border, letter case ignored */
 
 int mtd_path_prefix(const mtd_str_t *uri, const mtd_str_t *path);

@@ -34,8 +34,10 @@ static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
 static void ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer,
-    ngx_uint_t first);
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer);
+static void ngx_http_mtd_take_stricter(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_mtd_answer_t *answer);
 static ngx_uint_t ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers);
 static uint64_t ngx_http_mtd_microseconds(void);
 
@@ -446,8 +448,13 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             || (answers->owner[i] == 0
                 && (answer->source != NGX_MTD_LOOKUP_NEGATIVE || !known)))
         {
-            ngx_http_mtd_take(r, ctx, mlcf, answer, first);
-            first = 0;
+            if (first) {
+                ngx_http_mtd_take(r, ctx, mlcf, answer);
+                first = 0;
+
+            } else {
+                ngx_http_mtd_take_stricter(r, ctx, mlcf, answer);
+            }
         }
     }
 }
@@ -455,15 +462,8 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
 static void
 ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer, ngx_uint_t first)
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
-    mtd_record_t         record;
-    mtd_verdict_t        verdict;
-    ngx_http_mtd_ctx_t   before;
-
-    before = *ctx;
-    record = answer->record;
-
     ctx->device = answer->device;
     ctx->known = (answer->source != NGX_MTD_LOOKUP_NEGATIVE
                   && answer->source != NGX_MTD_LOOKUP_ERROR);
@@ -471,21 +471,30 @@ ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ctx->facts.stale = (answer->source == NGX_MTD_LOOKUP_STALE);
 
     if (ctx->known) {
-        ctx->record = record;
+        ctx->record = answer->record;
         ctx->groups = answer->groups;
     }
 
-    verdict = ngx_http_mtd_judge(r, ctx, mlcf, ctx->known ? &record : NULL);
-    ctx->verdict = verdict;
+    ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf,
+                                      ctx->known ? &answer->record : NULL);
+}
 
-    if (first) {
-        return;
-    }
 
-    ctx->verdict = mtd_stricter_verdict(before.verdict, verdict);
+static void
+ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
+{
+    mtd_verdict_t       verdict;
+    ngx_http_mtd_ctx_t  before;
 
-    if (ctx->verdict.decision == before.verdict.decision
-        && ctx->verdict.reason == before.verdict.reason)
+    before = *ctx;
+
+    ngx_http_mtd_take(r, ctx, mlcf, answer);
+
+    verdict = mtd_stricter_verdict(before.verdict, ctx->verdict);
+
+    if (verdict.decision == before.verdict.decision
+        && verdict.reason == before.verdict.reason)
     {
         *ctx = before;
     }

@@ -30,7 +30,7 @@
     (NGX_MTD_LOOKUP_SLOTS / NGX_HTTP_MTD_CANDIDATES)
 
 #define NGX_HTTP_MTD_REFERENCE    16        /* hex digits */
-#define NGX_HTTP_MTD_FILTER       1024      /* of header hashes */
+#define NGX_HTTP_MTD_FILTER       8192      /* places of header hashes */
 
 
 typedef struct {
@@ -50,11 +50,21 @@ typedef struct {
 } ngx_http_mtd_main_conf_t;
 
 
+/* a header that is taken away; next is of those that share a place */
+
+typedef struct {
+    ngx_uint_t                    hash;
+    const mtd_str_t              *name;
+    ngx_uint_t                    next;
+} ngx_http_mtd_stripped_t;
+
+
 typedef struct {
     const mtd_profile_t          *profile;
     ngx_array_t                  *identify;     /* of ngx_http_mtd_hook_t * */
     ngx_array_t                  *endpoints;    /* of mtd_endpoint_t */
-    u_char                       *filter;       /* of stripped headers */
+    u_char                       *filter;       /* see request_strip() */
+    ngx_http_mtd_stripped_t      *stripped;
     ngx_uint_t                    gated;        /* unsigned  gated:1; */
 } ngx_http_mtd_srv_conf_t;
 

@@ -19,10 +19,13 @@ static void ngx_http_mtd_request_endpoint(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf);
 static uint32_t ngx_http_mtd_request_method(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_host(ngx_http_request_t *r);
-static void ngx_http_mtd_request_strip(ngx_http_request_t *r,
+static void ngx_http_mtd_request_headers(ngx_http_request_t *r,
     ngx_http_mtd_srv_conf_t *mscf);
-static ngx_uint_t ngx_http_mtd_request_trusted(ngx_http_request_t *r,
-    ngx_http_mtd_srv_conf_t *mscf, ngx_table_elt_t *h);
+static void ngx_http_mtd_request_strip(ngx_http_request_t *r,
+    ngx_http_mtd_srv_conf_t *mscf, ngx_uint_t underscores);
+static ngx_uint_t ngx_http_mtd_request_trusted(
+    ngx_http_mtd_srv_conf_t *mscf, ngx_table_elt_t *h, ngx_uint_t hash);
+static ngx_uint_t ngx_http_mtd_request_hash(ngx_table_elt_t *h);
 static ngx_list_part_t *ngx_http_mtd_request_remove(ngx_http_request_t *r,
     ngx_list_part_t *prev, ngx_list_part_t *part, ngx_uint_t i);
 
@@ -55,7 +58,7 @@ ngx_http_mtd_post_read_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
 
-    ngx_http_mtd_request_strip(r, mscf);
+    ngx_http_mtd_request_headers(r, mscf);
 
     if (ngx_http_mtd_request_raw(r, ctx, mscf) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -201,6 +204,14 @@ ngx_http_mtd_request_path(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     u_char      *buf;
     mtd_canon_t  canon;
 
+    if (path->len == r->uri.len) {
+        ctx->endpoint = mtd_profile_exact(profile, path);
+
+        if (ctx->endpoint) {
+            return NGX_OK;
+        }
+    }
+
     rc = mtd_canon_path(&canon, path, profile->canon, NULL);
 
     if (rc == MTD_CANON_OK && path->len == r->uri.len) {
@@ -294,7 +305,8 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     if (endpoint == NULL) {
-        endpoint = mtd_profile_match(mscf->profile, &uri);
+        endpoint = ctx->endpoint ? ctx->endpoint
+                                 : mtd_profile_match(mscf->profile, &uri);
     }
 
     ctx->endpoint = endpoint;
@@ -399,6 +411,42 @@ ngx_http_mtd_request_host(ngx_http_request_t *r)
 }
 
 
+/* nearly always there is nothing to take away, and this is all */
+
+static void
+ngx_http_mtd_request_headers(ngx_http_request_t *r,
+    ngx_http_mtd_srv_conf_t *mscf)
+{
+    u_char                    *filter;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h, *last;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    if (cscf->underscores_in_headers || !cscf->ignore_invalid_headers) {
+
+        /* to IIS an underscore is a hyphen; nginx drops them by default */
+
+        ngx_http_mtd_request_strip(r, mscf, 1);
+        return;
+    }
+
+    filter = mscf->filter;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (last = h + part->nelts; h < last; h++) {
+            if (filter[h->hash % NGX_HTTP_MTD_FILTER]) {
+                ngx_http_mtd_request_strip(r, mscf, 0);
+                return;
+            }
+        }
+    }
+}
+
+
 /*
  * Elements are not moved, others point to them: the part is cut in two
  * around the one that goes.  No part is left empty, because the core looks
@@ -407,7 +455,7 @@ ngx_http_mtd_request_host(ngx_http_request_t *r)
 
 static void
 ngx_http_mtd_request_strip(ngx_http_request_t *r,
-    ngx_http_mtd_srv_conf_t *mscf)
+    ngx_http_mtd_srv_conf_t *mscf, ngx_uint_t underscores)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part, *prev;
@@ -428,7 +476,11 @@ ngx_http_mtd_request_strip(ngx_http_request_t *r,
 
         h = part->elts;
 
-        if (!ngx_http_mtd_request_trusted(r, mscf, &h[i])) {
+        if (!ngx_http_mtd_request_trusted(mscf, &h[i],
+                                          underscores
+                                          ? ngx_http_mtd_request_hash(&h[i])
+                                          : h[i].hash))
+        {
             i++;
             continue;
         }
@@ -518,41 +570,24 @@ ngx_http_mtd_request_remove(ngx_http_request_t *r, ngx_list_part_t *prev,
 }
 
 
+/* hash is the header's own, or of its name with hyphens for underscores */
+
 static ngx_uint_t
-ngx_http_mtd_request_trusted(ngx_http_request_t *r,
-    ngx_http_mtd_srv_conf_t *mscf, ngx_table_elt_t *h)
+ngx_http_mtd_request_trusted(ngx_http_mtd_srv_conf_t *mscf,
+    ngx_table_elt_t *h, ngx_uint_t hash)
 {
-    u_char                     ch;
-    size_t                     i;
-    ngx_uint_t                 hash;
-    const mtd_str_t           *name;
-    ngx_http_core_srv_conf_t  *cscf;
+    u_char            ch;
+    size_t            i;
+    ngx_uint_t        n;
+    const mtd_str_t  *name;
 
-    hash = h->hash;
+    for (n = mscf->filter[hash % NGX_HTTP_MTD_FILTER];
+         n;
+         n = mscf->stripped[n].next)
+    {
+        name = mscf->stripped[n].name;
 
-    if (!mscf->filter[hash % NGX_HTTP_MTD_FILTER]) {
-
-        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-
-        if (!cscf->underscores_in_headers && cscf->ignore_invalid_headers) {
-            return 0;
-        }
-
-        /* to IIS an underscore is a hyphen */
-
-        for (hash = 0, i = 0; i < h->key.len; i++) {
-            ch = h->lowcase_key[i];
-            hash = ngx_hash(hash, ch == '_' ? '-' : ch);
-        }
-
-        if (!mscf->filter[hash % NGX_HTTP_MTD_FILTER]) {
-            return 0;
-        }
-    }
-
-    for (name = mscf->profile->stripped; name->len; name++) {
-
-        if (name->len != h->key.len) {
+        if (mscf->stripped[n].hash != hash || name->len != h->key.len) {
             continue;
         }
 
@@ -573,20 +608,52 @@ ngx_http_mtd_request_trusted(ngx_http_request_t *r,
 }
 
 
+static ngx_uint_t
+ngx_http_mtd_request_hash(ngx_table_elt_t *h)
+{
+    u_char      ch;
+    size_t      i;
+    ngx_uint_t  hash;
+
+    for (hash = 0, i = 0; i < h->key.len; i++) {
+        ch = h->lowcase_key[i];
+        hash = ngx_hash(hash, ch == '_' ? '-' : ch);
+    }
+
+    return hash;
+}
+
+
 char *
 ngx_http_mtd_request_filter(ngx_conf_t *cf, ngx_http_mtd_srv_conf_t *mscf)
 {
-    ngx_uint_t        hash;
-    const mtd_str_t  *name;
+    u_char                   *place;
+    ngx_uint_t                n;
+    const mtd_str_t          *name;
+    ngx_http_mtd_stripped_t  *stripped;
+
+    for (n = 0; mscf->profile->stripped[n].len; n++) { /* void */ }
 
     mscf->filter = ngx_pcalloc(cf->pool, NGX_HTTP_MTD_FILTER);
-    if (mscf->filter == NULL) {
+    mscf->stripped = ngx_palloc(cf->pool,
+                                (n + 1) * sizeof(ngx_http_mtd_stripped_t));
+
+    if (mscf->filter == NULL || mscf->stripped == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    for (name = mscf->profile->stripped; name->len; name++) {
-        hash = ngx_hash_key(name->data, name->len);
-        mscf->filter[hash % NGX_HTTP_MTD_FILTER] = 1;
+    /* the first is not used: 0 ends a chain */
+
+    for (n = 1, name = mscf->profile->stripped; name->len; n++, name++) {
+        stripped = &mscf->stripped[n];
+
+        stripped->hash = ngx_hash_key(name->data, name->len);
+        stripped->name = name;
+
+        place = &mscf->filter[stripped->hash % NGX_HTTP_MTD_FILTER];
+
+        stripped->next = *place;
+        *place = n;
     }
 
     return NGX_CONF_OK;

@@ -20,7 +20,7 @@ for my $file (glob "$dir/*") {
     $text =~ s/^src\/\S+: runtime error:.*\n(?:(?:[ ]+\S.*)?\n)*//mg;
 
     $text =~ s/^(?:Direct|Indirect)\ leak\ of\ .*\n
-               (?:\s+\#\d+\ .*\b(?:malloc|calloc|posix_memalign|memalign
+               (?:\s+\#\d+\ .*(?:malloc|calloc|posix_memalign|memalign
                                    |ngx_alloc|ngx_memalign
                                    |ngx_create_pool)\b.*\n)+
                \s+\#\d+\ .*\bin\ main\b.*\n
