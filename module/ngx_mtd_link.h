@@ -20,6 +20,9 @@
 #define _NGX_MTD_LINK_H_INCLUDED_
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include "mtd_key.h"
 #include "ngx_mtd_redis.h"
 #include "ngx_mtd_zone.h"

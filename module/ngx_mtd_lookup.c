@@ -889,3 +889,22 @@ ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups)
         ngx_mtd_lookup_answer(question, &result);
     }
 }
+
+
+void
+ngx_mtd_lookup_destroy(ngx_mtd_lookups_t *lookups)
+{
+    ngx_uint_t    i;
+    ngx_queue_t  *q, *bucket;
+
+    for (i = 0; i < NGX_MTD_LOOKUP_BUCKETS; i++) {
+        bucket = &lookups->asked[i];
+
+        while (!ngx_queue_empty(bucket)) {
+            q = ngx_queue_head(bucket);
+            ngx_queue_remove(q);
+
+            ngx_free(ngx_queue_data(q, ngx_mtd_question_t, queue));
+        }
+    }
+}

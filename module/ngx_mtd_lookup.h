@@ -15,6 +15,9 @@
 #define _NGX_MTD_LOOKUP_H_INCLUDED_
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include "mtd_key.h"
 #include "ngx_mtd_redis.h"
 #include "ngx_mtd_zone.h"
@@ -123,6 +126,10 @@ void ngx_mtd_lookup_cancel(ngx_mtd_lookup_t *lookup);
 
 void ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups);
 void ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups);
+
+/* the worker exits: who waits is not told */
+
+void ngx_mtd_lookup_destroy(ngx_mtd_lookups_t *lookups);
 
 
 #endif /* _NGX_MTD_LOOKUP_H_INCLUDED_ */

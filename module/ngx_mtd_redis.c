@@ -109,6 +109,34 @@ ngx_mtd_redis_stop(ngx_mtd_redis_t *redis)
 }
 
 
+void
+ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis)
+{
+    ngx_queue_t  *q;
+
+    /* nobody is told: requests end without phases to run */
+
+    if (!ngx_queue_empty(&redis->inflight)) {
+        ngx_queue_add(&redis->free, &redis->inflight);
+        ngx_queue_init(&redis->inflight);
+    }
+
+    ngx_mtd_redis_stop(redis);
+
+    while (!ngx_queue_empty(&redis->free)) {
+        q = ngx_queue_head(&redis->free);
+        ngx_queue_remove(q);
+
+        ngx_free(ngx_queue_data(q, ngx_mtd_redis_op_t, queue));
+    }
+
+    if (redis->out.start) {
+        ngx_free(redis->out.start);
+        ngx_memzero(&redis->out, sizeof(ngx_buf_t));
+    }
+}
+
+
 static void
 ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
 {

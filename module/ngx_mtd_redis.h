@@ -114,6 +114,10 @@ void ngx_mtd_redis_start(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
 
 void ngx_mtd_redis_stop(ngx_mtd_redis_t *redis);
 
+/* the worker exits: closes, tells nobody, and frees what was allocated */
+
+void ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis);
+
 /*
  * NGX_OK: handler will be called exactly once, never from within this call;
  * NGX_ERROR: it will not, there is no connection.  A connection that has

@@ -4,6 +4,9 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include <hiredis/hiredis.h>
 
 #include "ngx_mtd_resp.h"

@@ -4,6 +4,9 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include <openssl/hmac.h>
 
 #include "ngx_mtd_store.h"
@@ -116,7 +119,9 @@ void
 ngx_mtd_store_exit_process(ngx_mtd_store_t *store)
 {
     ngx_mtd_link_stop(&store->link);
-    ngx_mtd_redis_stop(&store->data);
+    ngx_mtd_redis_destroy(&store->link.redis);
+    ngx_mtd_redis_destroy(&store->data);
+    ngx_mtd_lookup_destroy(&store->lookups);
 }
 
 

@@ -15,6 +15,9 @@
 #define _NGX_MTD_STORE_H_INCLUDED_
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include "ngx_mtd_link.h"
 #include "ngx_mtd_lookup.h"
 

@@ -4,6 +4,9 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
@@ -224,7 +227,7 @@ ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone)
     slot = ngx_process_slot % NGX_MTD_ZONE_SLOTS;
 
     zone->counters = (ngx_atomic_t *)
-                               (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
+                         (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
 }
 
 
@@ -629,7 +632,7 @@ ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
 
     for (slot = 0; slot < NGX_MTD_ZONE_SLOTS; slot++) {
         counters = (ngx_atomic_t *)
-                               (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
+                         (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
 
         for (i = 0; i < NGX_MTD_COUNT_N; i++) {
             totals->counters[i] += counters[i];

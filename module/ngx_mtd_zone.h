@@ -187,6 +187,7 @@ void ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number,
 ngx_msec_t ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     ngx_msec_t confirmed);
 
+
 static ngx_inline void
 ngx_mtd_zone_count(ngx_mtd_zone_t *zone, ngx_uint_t counter)
 {

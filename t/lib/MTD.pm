@@ -127,16 +127,20 @@ location = /status { mtd_status; }
 END
     }
 
-    if (defined $block->must_die) {
-        $block->set_value(suppress_stderr => 1);
-        $block->set_value(error_log => "[emerg]\n" . $block->error_log);
-        return;
-    }
-
     if (defined $block->device) {
         my $lines = $block->device;
         my $init = defined $block->init ? $block->init : '';
         $block->set_value(init => "MTD::devices(q\0$lines\0);\n$init");
+    }
+
+    for my $section (qw(init post_setup_server_root)) {
+        $block->set_value($section => "package main;\n" . $block->$section)
+            if defined $block->$section;
+    }
+
+    if (defined $block->must_die) {
+        $block->set_value(suppress_stderr => 1);
+        $block->set_value(error_log => "[emerg]\n" . $block->error_log);
     }
 }
 

@@ -1,0 +1,157 @@
+use lib 't/lib';
+use Test::Nginx::Socket 'no_plan';
+use MTD;
+
+# what redis holds and nobody should have written is never an allow
+
+add_block_preprocessor(sub {
+    my ($block) = @_;
+
+    # as open as a policy can be
+
+    $block->set_value(policy => <<'END');
+max_threat high; compliance ignored; missing_threat allow;
+unknown_device allow; unidentified allow; unenrolled allow;
+store_failure allow;
+END
+});
+
+repeat_each(2);
+run_tests();
+
+__DATA__
+
+=== TEST 1: unknown words
+--- device
+d1 threat=excellent
+d2 threat=secured compliance=yes
+d3 threat=secured enrolled=perhaps
+d4 threat=secured action=ignore
+d5 action=allow compliance=yes
+ok threat=secured compliance=compliant
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told("d$_"), 'block threat_missing', "d$_" for 2 .. 5;
+is told('ok'), 'allow secured_enough', 'one that is whole';
+is scalar(() = error_log() =~ /\[warn\].*cannot be read/g), 1,
+   'one warning for all of them';
+is status()->{stores}{r}{counters}{damaged} >= 5, 1, 'each is counted';
+
+=== TEST 2: numbers that are none
+--- device
+d1 threat=secured compliance=compliant reported_at=yesterday
+d2 threat=secured compliance=compliant grace_until=-1
+d3 threat=secured compliance=compliant reported_at=99999999999999999999
+d4 threat=secured compliance=compliant grace_until=4294967296
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told("d$_"), 'block threat_missing', "d$_" for 2 .. 4;
+
+=== TEST 3: texts that are too long or have control bytes
+--- init
+my %long = (os => 65, vendor => 65, user => 1025, groups => 8193);
+for my $field (keys %long) {
+    MTD::devices("$field threat=secured compliance=compliant");
+    redis('HSET', key("device:$field"), $field, 'a' x $long{$field});
+}
+MTD::devices("control threat=secured compliance=compliant");
+redis('HSET', key('device:control'), groups => "a\r\nX-Evil: 1");
+--- request
+GET /x
+--- more_headers
+X-Device: os
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told($_), 'block threat_missing', $_ for qw(vendor user groups control);
+
+=== TEST 4: wrong types
+--- init
+redis('SET', key('alias:serial:string'), 'string');
+redis('SET', key('device:string'), 'threat=secured');
+redis('DEL', key('alias:serial:list'));
+redis('RPUSH', key('alias:serial:list'), 'd1');
+redis('SET', key('alias:serial:set'), 'set');
+redis('SADD', key('device:set'), 'threat');
+--- request
+GET /x
+--- more_headers
+X-Device: string
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told('list'), 'block threat_missing', 'an alias that is a list';
+is told('set'), 'block threat_missing', 'a device that is a set';
+
+=== TEST 5: values that would take memory
+--- init
+redis('SET', key('alias:serial:big'), 'a' x 70000);
+redis('SET', key('alias:serial:huge'), 'a' x 20000000);
+MTD::devices("field threat=secured compliance=compliant");
+redis('HSET', key('device:field'), user => 'a' x 100000);
+MTD::devices("ok threat=secured compliance=compliant");
+--- request
+GET /x
+--- more_headers
+X-Device: big
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told('huge'), 'block threat_missing', 'huge';
+is told('field'), 'block threat_missing', 'a huge field';
+until_told('ok', 'allow secured_enough');
+
+=== TEST 6: an alias that names no ID
+--- init
+redis('SET', key('alias:serial:empty'), '');
+redis('SET', key('alias:serial:space'), 'a b');
+redis('SET', key('alias:serial:long'), 'a' x 129);
+redis('SET', key('alias:serial:split'), "a\r\nFLUSHALL");
+--- request
+GET /x
+--- more_headers
+X-Device: empty
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told($_), 'block threat_missing', $_ for qw(space long split);
+
+=== TEST 7: block and wipe stand, whatever else cannot be read
+--- device
+d1 threat=? action=block
+d2 threat=? action=wipe
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: block admin_block
+--- then
+is told('d2'), 'block wipe_pending', 'wipe';
+
+=== TEST 8: a field that we do not know is nothing to us
+--- device
+d1 threat=secured compliance=compliant threat:lookout=? note=text
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- response_headers
+X-Is: allow secured_enough
