@@ -389,7 +389,8 @@ mtd_profile_fits(const mtd_endpoint_t *endpoint, const mtd_str_t *uri)
     /* most differ in the letter after the slash already */
 
     if (uri->len < len
-        || (len > 1 && (uri->data[1] | 0x20) != endpoint->path.data[1])
+        || (len > 1
+            && (uri->data[1] | 0x20) != (endpoint->path.data[1] | 0x20))
         || !mtd_path_prefix(uri, &endpoint->path))
     {
         return 0;

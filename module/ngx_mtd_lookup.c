@@ -493,7 +493,17 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         result.outcome = NGX_MTD_UNREADABLE;
         ngx_mtd_lookup_unreadable(question, "it is longer than 64k");
 
-    } else if (rc == NGX_OK) {
+    } else if (rc == NGX_ERROR) {
+
+        /* lost with the connection, which may be on its way back already */
+
+        if (question->asks < NGX_MTD_LOOKUP_ASKS
+            && ngx_mtd_lookup_send(question) == NGX_OK)
+        {
+            return;
+        }
+
+    } else {
         stored = question->device
                  ? ngx_mtd_lookup_device_reply(question, reply, &result)
                  : ngx_mtd_lookup_alias_reply(question, reply, &result);

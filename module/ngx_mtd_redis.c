@@ -30,6 +30,7 @@ static void ngx_mtd_redis_open(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_hello(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
+static void ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why);
 static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
 static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
 static void ngx_mtd_redis_read_handler(ngx_event_t *rev);
@@ -409,6 +410,24 @@ ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why, ngx_str_t *text)
 }
 
 
+/*
+ * A value over the cap is no failure of the server, and must not become one
+ * for others: the connection is made anew at once, and who else waits for an
+ * answer may ask again.
+ */
+
+static void
+ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why)
+{
+    ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
+                  "redis %V is connected anew (%s): %s", &redis->conf->name,
+                  redis->role, why);
+
+    ngx_mtd_redis_close(redis, NGX_DECLINED);
+    ngx_mtd_redis_connect(redis);
+}
+
+
 static void
 ngx_mtd_redis_retry_handler(ngx_event_t *ev)
 {
@@ -656,8 +675,12 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
             return NGX_OK;
         }
 
+        if (rc == NGX_DECLINED && redis->state == NGX_MTD_REDIS_READY) {
+            ngx_mtd_redis_again(redis, why);
+            return NGX_ERROR;
+        }
+
         if (rc != NGX_OK) {
-            ngx_mtd_redis_close(redis, rc);
             ngx_mtd_redis_fail(redis, why, NULL);
             return NGX_ERROR;
         }

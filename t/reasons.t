@@ -209,7 +209,7 @@ X-Is: block unidentified
 
 === TEST 15: malformed, by its path
 --- request
-GET /a%00b
+GET /a%5cb
 --- more_headers
 X-Device: d1
 --- error_code: 400

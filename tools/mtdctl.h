@@ -182,19 +182,42 @@ int mtdctl_redis_exec(mtdctl_t *ctl);
 void mtdctl_redis_pause(int attempt);
 
 
+/* mtdctl_record.c: one device's record and the names of its keys */
+
+int mtdctl_record_device_key(mtdctl_t *ctl, const mtd_str_t *id,
+    mtd_str_t *key);
+int mtdctl_record_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
+    const mtd_str_t *value, mtd_str_t *key);
+int mtdctl_record_user_key(mtdctl_t *ctl, const mtd_str_t *user,
+    mtd_str_t *key);
+
+/* of the reply to HGETALL */
+
+void mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
+    mtdctl_pairs_t *record);
+
+/* the field "aliases": KIND:VALUE and so on, a space between them */
+
+void mtdctl_record_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
+    mtdctl_pairs_t *aliases);
+mtd_str_t mtdctl_record_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases);
+
+/* an empty value removes the field */
+
+void mtdctl_record_set(mtdctl_t *ctl, mtdctl_pairs_t *record,
+    const mtd_str_t *name, const mtd_str_t *value);
+int mtdctl_record_same(const mtdctl_pairs_t *a, const mtdctl_pairs_t *b);
+
+/* follow from what the vendors say, unless a change says otherwise */
+
+void mtdctl_record_threat(mtdctl_t *ctl, mtdctl_pairs_t *record,
+    const mtdctl_pairs_t *given);
+void mtdctl_record_reported(mtdctl_t *ctl, mtdctl_pairs_t *record,
+    const mtdctl_pairs_t *given);
+
+
 /* mtdctl_store.c: changes of records, each whole or absent */
 
-int mtdctl_store_device_key(mtdctl_t *ctl, const mtd_str_t *id,
-    mtd_str_t *key);
-int mtdctl_store_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
-    const mtd_str_t *value, mtd_str_t *key);
-int mtdctl_store_user_key(mtdctl_t *ctl, const mtd_str_t *user,
-    mtd_str_t *key);
-void mtdctl_store_record(mtdctl_t *ctl, const redisReply *reply,
-    mtdctl_pairs_t *record);
-void mtdctl_store_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
-    mtdctl_pairs_t *aliases);
-mtd_str_t mtdctl_store_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases);
 int mtdctl_store_audit_check(mtdctl_t *ctl);
 void mtdctl_store_audit(mtdctl_t *ctl, const char *what,
     const mtd_str_t *key);

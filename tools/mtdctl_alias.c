@@ -111,7 +111,7 @@ mtdctl_alias_args(mtdctl_t *ctl, char **argv, mtdctl_pair_t *alias,
         return MTDCTL_BAD;
     }
 
-    return mtdctl_store_alias_key(ctl, &alias->name, &alias->value, key);
+    return mtdctl_record_alias_key(ctl, &alias->name, &alias->value, key);
 }
 
 
@@ -209,7 +209,7 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
         return status;
     }
 
-    mtdctl_store_aliases(ctl, &record, &aliases);
+    mtdctl_record_aliases(ctl, &record, &aliases);
     memset(&left, 0, sizeof(mtdctl_pairs_t));
 
     for (i = 0; i < aliases.n; i++) {
@@ -228,7 +228,7 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     mtdctl_redis_key(ctl, "DEL", key);
 
     if (left.n != aliases.n) {
-        list = mtdctl_store_join(ctl, &left);
+        list = mtdctl_record_join(ctl, &left);
 
         mtdctl_redis_begin(ctl, left.n ? "HSET" : "HDEL");
         mtdctl_redis_arg(ctl, &device);
@@ -273,7 +273,7 @@ mtdctl_alias_read(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     int          status;
     redisReply  *reply;
 
-    status = mtdctl_store_device_key(ctl, id, key);
+    status = mtdctl_record_device_key(ctl, id, key);
 
     if (status == 0) {
         status = mtdctl_alias_watch(ctl, key);
@@ -291,7 +291,7 @@ mtdctl_alias_read(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     }
 
     status = mtdctl_redis_check(ctl, reply, key);
-    mtdctl_store_record(ctl, reply, record);
+    mtdctl_record_read(ctl, reply, record);
     freeReplyObject(reply);
 
     return status;
@@ -324,7 +324,7 @@ mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv)
                            mtdctl_show(ctl, &id));
     }
 
-    mtdctl_store_aliases(ctl, &record, &aliases);
+    mtdctl_record_aliases(ctl, &record, &aliases);
 
     for (i = 0; i < aliases.n; i++) {
         pair = &aliases.pair[i];

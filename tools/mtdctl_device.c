@@ -145,7 +145,7 @@ mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id)
         return mtdctl_value_id(ctl, &text, id);
     }
 
-    status = mtdctl_store_alias_key(ctl, &kind, &value, &key);
+    status = mtdctl_record_alias_key(ctl, &kind, &value, &key);
     if (status != 0) {
         return status;
     }
@@ -182,7 +182,7 @@ mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id,
     mtd_str_t    key;
     redisReply  *reply;
 
-    status = mtdctl_store_device_key(ctl, id, &key);
+    status = mtdctl_record_device_key(ctl, id, &key);
     if (status != 0) {
         return status;
     }
@@ -195,7 +195,7 @@ mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id,
     }
 
     status = mtdctl_redis_check(ctl, reply, &key);
-    mtdctl_store_record(ctl, reply, record);
+    mtdctl_record_read(ctl, reply, record);
     freeReplyObject(reply);
 
     if (status == 0 && record->n == 0) {
@@ -331,7 +331,7 @@ mtdctl_device_json(mtdctl_t *ctl, const mtd_str_t *id,
                             mtdctl_device_json_value(pair));
     }
 
-    mtdctl_store_aliases(ctl, record, &aliases);
+    mtdctl_record_aliases(ctl, record, &aliases);
 
     for (i = 0; i < aliases.n; i++) {
         pair = &aliases.pair[i];
@@ -503,7 +503,7 @@ mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
         }
 
         status = mtdctl_redis_check(ctl, reply, &key);
-        mtdctl_store_record(ctl, reply, &record);
+        mtdctl_record_read(ctl, reply, &record);
         freeReplyObject(reply);
 
         if (status == MTDCTL_BAD) {
@@ -594,7 +594,7 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
     redisReply      *reply;
     mtdctl_pairs_t   record, aliases;
 
-    status = mtdctl_store_device_key(ctl, id, &key);
+    status = mtdctl_record_device_key(ctl, id, &key);
     if (status != 0) {
         return status;
     }
@@ -613,7 +613,7 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
         return status;
     }
 
-    mtdctl_store_aliases(ctl, &record, &aliases);
+    mtdctl_record_aliases(ctl, &record, &aliases);
 
     status = mtdctl_device_owners(ctl, id, &aliases, keys, &n);
     if (status != 0) {
@@ -624,7 +624,7 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
     user_key.data = NULL;
 
     if (field && mtdctl_value_user(ctl, field, &user) == 0) {
-        status = mtdctl_store_user_key(ctl, &user, &user_key);
+        status = mtdctl_record_user_key(ctl, &user, &user_key);
         if (status != 0) {
             return status;
         }
@@ -682,7 +682,7 @@ mtdctl_device_owners(mtdctl_t *ctl, const mtd_str_t *id,
     *n = 0;
 
     for (i = 0; i < aliases->n; i++) {
-        status = mtdctl_store_alias_key(ctl, &aliases->pair[i].name,
+        status = mtdctl_record_alias_key(ctl, &aliases->pair[i].name,
                                         &aliases->pair[i].value, &key);
         if (status != 0) {
             return status;

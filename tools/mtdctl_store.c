@@ -38,11 +38,6 @@ static int mtdctl_store_hear_alias(mtdctl_t *ctl, mtdctl_work_t *w,
     size_t i);
 static int mtdctl_store_spoil(mtdctl_t *ctl, mtdctl_work_t *w, int status);
 static int mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_store_vendors(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_store_field(mtdctl_t *ctl, mtdctl_pairs_t *record,
-    const mtd_str_t *name, const mtd_str_t *value);
-static int mtdctl_store_same(const mtdctl_pairs_t *a,
-    const mtdctl_pairs_t *b);
 static int mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
 static int mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w);
 static int mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w,
@@ -56,154 +51,6 @@ static void mtdctl_store_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
 static const mtd_str_t  mtdctl_store_id = mtdctl_string("id");
 static const mtd_str_t  mtdctl_store_list = mtdctl_string("aliases");
 static const mtd_str_t  mtdctl_store_user = mtdctl_string("user");
-static const mtd_str_t  mtdctl_store_vendor = mtdctl_string("vendor");
-static const mtd_str_t  mtdctl_store_threat = mtdctl_string("threat");
-static const mtd_str_t  mtdctl_store_reported =
-                                              mtdctl_string("reported_at");
-
-
-static int
-mtdctl_store_key(mtdctl_t *ctl, mtd_str_t *key, const u_char *p,
-    const u_char *end)
-{
-    if (end == NULL) {
-        return mtdctl_fail(ctl, MTDCTL_BAD, "cannot make a key's name");
-    }
-
-    *key = mtdctl_copy(ctl, p, end - p);
-
-    return 0;
-}
-
-
-int
-mtdctl_store_device_key(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key)
-{
-    u_char  buf[MTD_KEY_MAX];
-
-    return mtdctl_store_key(ctl, key, buf,
-                            mtd_key_device(buf, &ctl->names, id));
-}
-
-
-int
-mtdctl_store_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
-    const mtd_str_t *value, mtd_str_t *key)
-{
-    u_char  buf[MTD_KEY_MAX];
-
-    return mtdctl_store_key(ctl, key, buf,
-                            mtd_key_alias(buf, &ctl->names, kind, value));
-}
-
-
-int
-mtdctl_store_user_key(mtdctl_t *ctl, const mtd_str_t *user, mtd_str_t *key)
-{
-    u_char  buf[MTD_KEY_MAX];
-
-    return mtdctl_store_key(ctl, key, buf,
-                            mtd_key_user(buf, &ctl->names, user));
-}
-
-
-/* of the reply to HGETALL */
-
-void
-mtdctl_store_record(mtdctl_t *ctl, const redisReply *reply,
-    mtdctl_pairs_t *record)
-{
-    size_t      i;
-    mtd_str_t   name, value;
-
-    memset(record, 0, sizeof(mtdctl_pairs_t));
-
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        return;
-    }
-
-    for (i = 0; i + 1 < reply->elements; i += 2) {
-        name = mtdctl_copy(ctl, reply->element[i]->str,
-                           reply->element[i]->len);
-        value = mtdctl_copy(ctl, reply->element[i + 1]->str,
-                            reply->element[i + 1]->len);
-
-        mtdctl_add(ctl, record, &name, &value);
-    }
-}
-
-
-/* the field "aliases": KIND:VALUE and so on, a space between them */
-
-void
-mtdctl_store_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
-    mtdctl_pairs_t *aliases)
-{
-    u_char     *p, *last;
-    mtd_str_t  *list, text, kind, value;
-
-    memset(aliases, 0, sizeof(mtdctl_pairs_t));
-
-    list = mtdctl_find(record, &mtdctl_store_list);
-
-    if (list == NULL) {
-        return;
-    }
-
-    p = list->data;
-    last = p + list->len;
-
-    while (p < last) {
-        text.data = p;
-
-        while (p < last && *p != ' ') {
-            p++;
-        }
-
-        text.len = p - text.data;
-        p++;
-
-        if (mtdctl_value_split(ctl, &text, &kind, &value)) {
-            mtdctl_add(ctl, aliases, &kind, &value);
-        }
-    }
-}
-
-
-mtd_str_t
-mtdctl_store_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases)
-{
-    size_t          i, len;
-    u_char         *p;
-    mtd_str_t       text;
-    mtdctl_pair_t  *pair;
-
-    len = 0;
-
-    for (i = 0; i < aliases->n; i++) {
-        len += aliases->pair[i].name.len + aliases->pair[i].value.len + 2;
-    }
-
-    text.data = p = mtdctl_alloc(ctl, len + 1);
-
-    for (i = 0; i < aliases->n; i++) {
-        pair = &aliases->pair[i];
-
-        if (i) {
-            *p++ = ' ';
-        }
-
-        memcpy(p, pair->name.data, pair->name.len);
-        p += pair->name.len;
-        *p++ = ':';
-        memcpy(p, pair->value.data, pair->value.len);
-        p += pair->value.len;
-    }
-
-    text.len = p - text.data;
-
-    return text;
-}
 
 
 static mtd_str_t
@@ -435,7 +282,7 @@ mtdctl_store_ask(mtdctl_t *ctl, mtdctl_work_t *w)
 
     change = w->change;
 
-    status = mtdctl_store_device_key(ctl, &change->id, &w->key);
+    status = mtdctl_record_device_key(ctl, &change->id, &w->key);
     if (status != 0) {
         return status;
     }
@@ -449,7 +296,7 @@ mtdctl_store_ask(mtdctl_t *ctl, mtdctl_work_t *w)
     for (i = 0; i < change->aliases.n; i++) {
         pair = &change->aliases.pair[i];
 
-        status = mtdctl_store_alias_key(ctl, &pair->name, &pair->value,
+        status = mtdctl_record_alias_key(ctl, &pair->name, &pair->value,
                                         &w->alias[i].key);
         if (status != 0) {
             return status;
@@ -490,7 +337,7 @@ mtdctl_store_hear(mtdctl_t *ctl, mtdctl_work_t *w)
     }
 
     status = mtdctl_redis_check(ctl, reply, &w->key);
-    mtdctl_store_record(ctl, reply, &w->stored);
+    mtdctl_record_read(ctl, reply, &w->stored);
     freeReplyObject(reply);
 
     status = mtdctl_store_spoil(ctl, w, status);
@@ -597,15 +444,16 @@ mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
         mtdctl_add(ctl, &w->next, &pair->name, &pair->value);
     }
 
-    mtdctl_store_field(ctl, &w->next, &mtdctl_store_id, &change->id);
+    mtdctl_record_set(ctl, &w->next, &mtdctl_store_id, &change->id);
 
     for (i = 0; i < change->fields.n; i++) {
         pair = &change->fields.pair[i];
-        mtdctl_store_field(ctl, &w->next, &pair->name, &pair->value);
+        mtdctl_record_set(ctl, &w->next, &pair->name, &pair->value);
     }
 
-    mtdctl_store_vendors(ctl, w);
-    mtdctl_store_aliases(ctl, &w->stored, &w->aliases);
+    mtdctl_record_threat(ctl, &w->next, &change->fields);
+    mtdctl_record_reported(ctl, &w->next, &change->fields);
+    mtdctl_record_aliases(ctl, &w->stored, &w->aliases);
 
     w->write = !change->lazy || w->left < ctl->ttl / 2;
 
@@ -637,149 +485,14 @@ mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
                                MTDCTL_ALIASES));
     }
 
-    list = mtdctl_store_join(ctl, &w->aliases);
-    mtdctl_store_field(ctl, &w->next, &mtdctl_store_list, &list);
+    list = mtdctl_record_join(ctl, &w->aliases);
+    mtdctl_record_set(ctl, &w->next, &mtdctl_store_list, &list);
 
-    if (!mtdctl_store_same(&w->stored, &w->next)) {
+    if (!mtdctl_record_same(&w->stored, &w->next)) {
         w->write = 1;
     }
 
     return 0;
-}
-
-
-/* "threat" is the worst of the vendors' words, unless said otherwise */
-
-static void
-mtdctl_store_vendors(mtdctl_t *ctl, mtdctl_work_t *w)
-{
-    int              word;
-    size_t           i, threats, reports;
-    mtd_str_t        vendor;
-    mtd_record_t     rec, worst;
-    mtdctl_pair_t   *pair, *newest;
-    const mtd_str_t *name;
-    mtdctl_pairs_t  *given;
-
-    given = &w->change->fields;
-    threats = 0;
-    reports = 0;
-
-    for (i = 0; i < given->n; i++) {
-        pair = &given->pair[i];
-        threats += pair->name.len > 7
-                   && memcmp(pair->name.data, "threat:", 7) == 0;
-        reports += pair->name.len > 12
-                   && memcmp(pair->name.data, "reported_at:", 12) == 0;
-    }
-
-    memset(&rec, 0, sizeof(mtd_record_t));
-    memset(&worst, 0, sizeof(mtd_record_t));
-    word = -1;
-    newest = NULL;
-
-    for (i = 0; i < w->next.n; i++) {
-        pair = &w->next.pair[i];
-
-        if (pair->name.len > 7
-            && memcmp(pair->name.data, "threat:", 7) == 0)
-        {
-            /* what cannot be read counts as unknown */
-
-            rec.threat = MTD_THREAT_UNKNOWN;
-
-            if (mtd_threat_parse(pair->value.data, pair->value.len) > 0) {
-                rec.threat = mtd_threat_parse(pair->value.data,
-                                              pair->value.len);
-            }
-
-            if (word < 0 || mtd_record_stricter(&rec, &worst)) {
-                worst = rec;
-                word = rec.threat;
-            }
-        }
-
-        if (pair->name.len > 12
-            && memcmp(pair->name.data, "reported_at:", 12) == 0
-            && (newest == NULL
-                || pair->value.len > newest->value.len
-                || (pair->value.len == newest->value.len
-                    && memcmp(pair->value.data, newest->value.data,
-                              pair->value.len)
-                       > 0)))
-        {
-            newest = pair;
-        }
-    }
-
-    if (threats && word >= 0
-        && mtdctl_find(given, &mtdctl_store_threat) == NULL)
-    {
-        name = mtd_threat_name(word);
-        mtdctl_store_field(ctl, &w->next, &mtdctl_store_threat, name);
-    }
-
-    if (reports && newest
-        && mtdctl_find(given, &mtdctl_store_reported) == NULL)
-    {
-        /* adding a field may move the pairs */
-
-        vendor.data = newest->name.data + 12;
-        vendor.len = newest->name.len - 12;
-        pair = mtdctl_alloc(ctl, sizeof(mtdctl_pair_t));
-        *pair = *newest;
-
-        mtdctl_store_field(ctl, &w->next, &mtdctl_store_reported,
-                           &pair->value);
-
-        if (mtdctl_find(given, &mtdctl_store_vendor) == NULL) {
-            mtdctl_store_field(ctl, &w->next, &mtdctl_store_vendor, &vendor);
-        }
-    }
-}
-
-
-static void
-mtdctl_store_field(mtdctl_t *ctl, mtdctl_pairs_t *record,
-    const mtd_str_t *name, const mtd_str_t *value)
-{
-    mtd_str_t  *old;
-
-    if (value->len == 0) {
-        mtdctl_remove(record, name);
-        return;
-    }
-
-    old = mtdctl_find(record, name);
-
-    if (old) {
-        *old = *value;
-
-    } else {
-        mtdctl_add(ctl, record, name, value);
-    }
-}
-
-
-static int
-mtdctl_store_same(const mtdctl_pairs_t *a, const mtdctl_pairs_t *b)
-{
-    size_t      i;
-    mtd_str_t  *other;
-
-    if (a->n != b->n) {
-        return 0;
-    }
-
-    for (i = 0; i < a->n; i++) {
-        other = mtdctl_find(b, &a->pair[i].name);
-
-        if (other == NULL || !mtdctl_equal(other, &a->pair[i].value)) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -814,7 +527,7 @@ mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
                 continue;
             }
 
-            status = mtdctl_store_user_key(ctl, &folded, &w->user_key[k]);
+            status = mtdctl_record_user_key(ctl, &folded, &w->user_key[k]);
             if (status != 0) {
                 return status;
             }
@@ -828,7 +541,7 @@ mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
 
             if (alias->owner.len == 0
                 || mtdctl_equal(&alias->owner, &w->change->id)
-                || mtdctl_store_device_key(ctl, &alias->owner,
+                || mtdctl_record_device_key(ctl, &alias->owner,
                                            &alias->owner_key)
                    != 0)
             {
@@ -894,7 +607,7 @@ mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
         }
 
         status = mtdctl_redis_check(ctl, reply, &alias->owner_key);
-        mtdctl_store_record(ctl, reply, &record);
+        mtdctl_record_read(ctl, reply, &record);
         freeReplyObject(reply);
 
         status = mtdctl_store_spoil(ctl, w, status);
@@ -902,7 +615,7 @@ mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
             return status;
         }
 
-        mtdctl_store_aliases(ctl, &record, &aliases);
+        mtdctl_record_aliases(ctl, &record, &aliases);
         memset(&left, 0, sizeof(mtdctl_pairs_t));
 
         for (k = 0; k < aliases.n; k++) {
@@ -923,7 +636,7 @@ mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
             }
         }
 
-        alias->owner_left = mtdctl_store_join(ctl, &left);
+        alias->owner_left = mtdctl_record_join(ctl, &left);
 
         /* its list may not name the alias, or it may be no record at all */
 
@@ -1093,7 +806,7 @@ mtdctl_store_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
     }
 
     for (i = 0; i < w->aliases.n; i++) {
-        if (mtdctl_store_alias_key(ctl, &w->aliases.pair[i].name,
+        if (mtdctl_record_alias_key(ctl, &w->aliases.pair[i].name,
                                    &w->aliases.pair[i].value, &key)
             != 0)
         {

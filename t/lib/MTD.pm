@@ -134,7 +134,7 @@ END
     }
 
     for my $section (qw(init post_setup_server_root)) {
-        $block->set_value($section => "package main;\n" . $block->$section)
+        $block->set_value($section => "package main; no strict;\n" . $block->$section)
             if defined $block->$section;
     }
 
