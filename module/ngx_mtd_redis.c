@@ -10,6 +10,7 @@
 #define NGX_MTD_REDIS_OUT          16384
 #define NGX_MTD_REDIS_OUT_MAX      (4 * 1024 * 1024)
 #define NGX_MTD_REDIS_IN           16384
+#define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
 #define NGX_MTD_REDIS_BACKOFF_MAX  100
 
@@ -604,6 +605,7 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
 {
     u_char             buf[NGX_MTD_REDIS_IN];
     ssize_t            n;
+    ngx_uint_t         reads;
     ngx_connection_t  *c;
     ngx_mtd_redis_t   *redis;
 
@@ -624,7 +626,16 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
         return;
     }
 
-    for ( ;; ) {
+    for (reads = 0; /* void */ ; reads++) {
+
+        if (reads == NGX_MTD_REDIS_READS) {
+
+            /* a million changed keys must not stop the worker's requests */
+
+            ngx_post_event(rev, &ngx_posted_next_events);
+            return;
+        }
+
         n = c->recv(c, buf, sizeof(buf));
 
         if (n == NGX_AGAIN) {

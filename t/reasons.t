@@ -216,7 +216,7 @@ X-Device: d1
 --- response_headers
 X-Is: block malformed
 --- response_headers_like
-X-MTD-Reference: [0-9A-F]{16}
+X-MTD-Reference: [0-9a-f]{16}
 
 === TEST 16: malformed, by what a hook has read
 --- request

@@ -96,7 +96,7 @@ trusted();
 kill STOP => $server->{pid};
 is told('d2'), 'block store_unavailable', 'asked, not answered';
 is http('GET', '/x', 'X-Device: d2')->{'status'}, 503, 'again';
-ok status()->{stores}{r}{counters}{timeouts} >= 1, 'counted';
+ok status()->{stores}{r}{counters}{failures} >= 1, 'counted';
 kill CONT => $server->{pid};
 until_told('d2', 'block unknown_device');
 until_told('d1', 'allow secured_enough');
