@@ -43,10 +43,10 @@ redis_answers() {
     [ "$(redis-cli -s "$dir/redis.sock" ping 2>/dev/null)" = PONG ]
 }
 
-# all_workers TRUE|FALSE: whether pushes reach them; each answers for itself
+# all_workers UP|DOWN: redis, as both see it; each answers for itself
 
 all_workers() {
-    local try json
+    local try json state
     local -A seen=()
 
     for try in {1..20}; do
@@ -54,9 +54,14 @@ all_workers() {
             || return 1
 
         case $json in
-        *"\"trusted\":$1"*) ;;
-        *) return 1 ;;
+        *'"data":"up"'*'"trusted":true'*) state=up ;;
+        *'"data":"up"'* | *'"trusted":true'*) state=between ;;
+        *) state=down ;;
         esac
+
+        if [ $state != "$1" ]; then
+            return 1
+        fi
 
         json=${json#*'"pid":'}
         seen[${json%%,*}]=1
@@ -206,7 +211,7 @@ start_all() {
         -g 'daemon off;' &
     gate_pid=$!
 
-    await 10 "the gate does not start" all_workers true
+    await 10 "the gate does not start" all_workers up
     await 10 "the stand-in backend does not start" \
         test -S "$dir/sharepoint.sock"
 }

@@ -62,6 +62,7 @@ mtd_table_init(mtd_table_t *table, void *memory, size_t bytes,
     table->n = (n < UINT32_MAX) ? n : UINT32_MAX;
     table->size = entry_size;
     table->per = (MTD_TABLE_BUCKET - 8) / entry_size;
+    table->delta = 0;
     table->moves = moves;
     table->recovered = 0;
 }
@@ -122,8 +123,14 @@ mtd_table_get(const mtd_table_t *table, const mtd_hash_t *key,
 static void
 mtd_table_recover(mtd_table_t *table, mtd_bucket_t *bucket)
 {
+    unsigned  i;
+
     if ((bucket->sequence & 1) == 0) {
         return;
+    }
+
+    for (i = 0; i < table->per; i++) {
+        table->delta -= !mtd_table_free(mtd_table_entry(table, bucket, i));
     }
 
     memset(bucket->entries, 0, sizeof(bucket->entries));
@@ -322,6 +329,7 @@ mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
             /* a writer that died while moving may have left it twice */
 
             mtd_table_write(table, bucket, i, found ? NULL : entry);
+            table->delta -= found;
             found = 1;
         }
     }
@@ -329,6 +337,8 @@ mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
     if (found) {
         return 0;
     }
+
+    table->delta++;
 
     for (which = 0; which < 2; which++) {
         i = mtd_table_place(table, buckets[which], NULL);
@@ -351,6 +361,8 @@ mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
 
     bucket = buckets[0];
     i = mtd_table_oldest(table, bucket);
+
+    table->delta--;
 
     if (evicted) {
         memcpy(evicted, mtd_table_entry(table, bucket, i), table->size);
@@ -380,32 +392,10 @@ mtd_table_delete(mtd_table_t *table, const mtd_hash_t *key)
 
         if (i < table->per) {
             mtd_table_write(table, bucket, i, NULL);
+            table->delta--;
             found = 1;
         }
     }
 
     return found;
-}
-
-
-void
-mtd_table_count(const mtd_table_t *table, size_t *used, size_t *torn)
-{
-    uint32_t       i;
-    unsigned       k;
-    mtd_bucket_t  *bucket;
-
-    *used = 0;
-    *torn = 0;
-
-    for (i = 0; i < table->n; i++) {
-        bucket = (mtd_bucket_t *)
-                              (table->buckets + (size_t) i * MTD_TABLE_BUCKET);
-
-        *torn += bucket->sequence & 1;
-
-        for (k = 0; k < table->per; k++) {
-            *used += !mtd_table_free(mtd_table_entry(table, bucket, k));
-        }
-    }
 }

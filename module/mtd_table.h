@@ -42,6 +42,7 @@ typedef struct {
     uint32_t     n;                 /* of buckets */
     uint16_t     size;              /* of an entry, a multiple of 8 */
     uint16_t     per;               /* entries in a bucket */
+    int          delta;             /* entries gained, taken by the caller */
     unsigned     moves:1;           /* entries may be moved to make room */
     unsigned     recovered:1;       /* set when a torn bucket was emptied */
 } mtd_table_t;
@@ -80,10 +81,5 @@ int mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
 /* the caller holds the lock; returns 1 if the key was there */
 
 int mtd_table_delete(mtd_table_t *table, const mtd_hash_t *key);
-
-/* number of entries in use and of buckets left odd; for status and tests */
-
-void mtd_table_count(const mtd_table_t *table, size_t *used, size_t *torn);
-
 
 #endif /* _MTD_TABLE_H_INCLUDED_ */

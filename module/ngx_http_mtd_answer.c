@@ -323,20 +323,60 @@ ngx_http_mtd_refusal_log(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
+/*
+ * Not by ngx_http_send_response(), which would make an absolute URL of a
+ * Location, out of the Host that the client has sent.  The headers of a
+ * refusal are there already, see refusal_headers().
+ */
+
 ngx_int_t
 ngx_http_mtd_send(ngx_http_request_t *r,
     const ngx_http_mtd_verdict_t *verdict, ngx_uint_t status, ngx_str_t *type,
     ngx_str_t *body)
 {
-    ngx_int_t                  rc;
-    ngx_http_complex_value_t   cv;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
-    /* the headers of a refusal are there already, see refusal_headers() */
+    rc = ngx_http_discard_request_body(r);
 
-    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
-    cv.value = *body;
+    if (rc != NGX_OK) {
+        goto done;
+    }
 
-    rc = ngx_http_send_response(r, status, type, &cv);
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body->len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+
+    if (r->method == NGX_HTTP_HEAD || body->len == 0) {
+        r->header_only = 1;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        goto done;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        rc = NGX_ERROR;
+        goto done;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    rc = ngx_http_output_filter(r, &out);
+
+done:
 
     ngx_http_finalize_request(r, rc);
 

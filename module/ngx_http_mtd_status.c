@@ -18,7 +18,7 @@ static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 static const char  *ngx_http_mtd_status_counters[] = {
     "hit", "miss", "stale", "negative", "error", "blocked", "remediated",
     "lookups", "timeouts", "connects", "failures", "invalidations",
-    "flushes", "voided", "evicted", "damaged", "refused"
+    "flushes", "voided", "evicted", "recovered", "damaged", "refused"
 };
 
 static const char  *ngx_http_mtd_status_states[] = {
@@ -97,7 +97,7 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
     const mtd_str_t        *word;
     ngx_mtd_zone_totals_t   totals;
 
-    ngx_mtd_zone_totals(&store->zone, &totals, 1);
+    ngx_mtd_zone_totals(&store->zone, &totals);
 
     p = ngx_sprintf(p, "\"%V\":{\"server\":\"", &store->name);
     p = (u_char *) ngx_escape_json(p, store->redis_conf.name.data,
@@ -109,11 +109,11 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
     p = ngx_sprintf(p, "\"zone\":{\"size\":%uz,"
                     "\"devices\":{\"used\":%uz,\"capacity\":%uz},"
                     "\"aliases\":{\"used\":%uz,\"capacity\":%uz},"
-                    "\"unknown\":{\"used\":%uz,\"capacity\":%uz},"
-                    "\"torn\":%uz},\"reasons\":{", store->zone_size,
+                    "\"unknown\":{\"used\":%uz,\"capacity\":%uz}},"
+                    "\"reasons\":{", store->zone_size,
                     totals.devices, totals.device_capacity,
                     totals.aliases, totals.alias_capacity,
-                    totals.unknown, totals.unknown_capacity, totals.torn);
+                    totals.unknown, totals.unknown_capacity);
 
     for (i = 0; i < MTD_REASON_N; i++) {
         word = mtd_reason_name(i);

@@ -18,6 +18,7 @@
     ngx_align(NGX_MTD_COUNT_N * sizeof(ngx_atomic_t), 64)
 
 #define NGX_MTD_ZONE_GENERATIONS  4096
+#define NGX_MTD_ZONE_TABLES       4
 #define NGX_MTD_ZONE_TEXT_HEADS   256
 
 /* longest time without any link that a new one waits to be joined, ms */
@@ -43,6 +44,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         valid_from;            /* older entries were flushed */
     uint64_t         cover_since;
     uint64_t         cover_to;
+    int64_t          used[NGX_MTD_ZONE_TABLES];
     u_char          *tables;
     size_t           size;                  /* of tables */
     u_char          *counters;
@@ -65,6 +67,7 @@ static void ngx_mtd_zone_put_locked(ngx_mtd_zone_t *zone,
 static void ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone,
     const mtd_hash_t *name, const mtd_hash_t *address, ngx_msec_t fetched);
 static void ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone);
+static void ngx_mtd_zone_unlock(ngx_mtd_zone_t *zone);
 
 
 ngx_int_t
@@ -317,10 +320,40 @@ ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
         ngx_mtd_zone_count(zone, NGX_MTD_COUNT_EVICTED);
     }
 
-    if (zone->names.recovered) {
-        zone->names.recovered = 0;
-        ngx_mtd_zone_flush_locked(zone);
+}
+
+
+/*
+ * Settles what the tables gained.  A lost name takes the zone with it: its
+ * alias could not be dropped any more.
+ */
+
+static void
+ngx_mtd_zone_unlock(ngx_mtd_zone_t *zone)
+{
+    ngx_uint_t    i;
+    mtd_table_t  *table, *tables[] = {
+        &zone->aliases, &zone->devices, &zone->unknown, &zone->names
+    };
+
+    for (i = 0; i < NGX_MTD_ZONE_TABLES; i++) {
+        table = tables[i];
+
+        zone->sh->used[i] += table->delta;
+        table->delta = 0;
+
+        if (table->recovered) {
+            table->recovered = 0;
+
+            ngx_mtd_zone_count(zone, NGX_MTD_COUNT_RECOVERED);
+
+            if (table == &zone->names) {
+                ngx_mtd_zone_flush_locked(zone);
+            }
+        }
     }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
@@ -337,7 +370,7 @@ ngx_mtd_zone_put_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     if (ngx_mtd_zone_voided(zone, ticket)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_mtd_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
@@ -348,7 +381,7 @@ ngx_mtd_zone_put_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_zone_put_locked(zone, &zone->aliases, &alias.entry);
     (void) mtd_table_delete(&zone->unknown, key);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
 }
@@ -367,14 +400,14 @@ ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     if (ngx_mtd_zone_voided(zone, ticket)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_mtd_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
     ngx_mtd_zone_put_locked(zone, &zone->devices, &device.entry);
     (void) mtd_table_delete(&zone->unknown, key);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
 }
@@ -392,7 +425,7 @@ ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     if (ngx_mtd_zone_voided(zone, ticket)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_mtd_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
@@ -403,7 +436,7 @@ ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 
     ngx_mtd_zone_put_locked(zone, &zone->unknown, &entry);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
 }
@@ -472,7 +505,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
 
     (void) mtd_table_delete(&zone->unknown, &hash);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_mtd_zone_unlock(zone);
 }
 
 
@@ -491,10 +524,6 @@ ngx_mtd_zone_drop_alias_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name)
         (void) mtd_table_delete(&zone->names, name);
     }
 
-    if (zone->names.recovered) {
-        zone->names.recovered = 0;
-        ngx_mtd_zone_flush_locked(zone);
-    }
 }
 
 
@@ -621,10 +650,8 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
 
 
 void
-ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
-    ngx_uint_t tables)
+ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals)
 {
-    size_t         torn;
     ngx_uint_t     i, slot;
     ngx_atomic_t  *counters;
 
@@ -639,20 +666,13 @@ ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
         }
     }
 
+    /* in the order of ngx_mtd_zone_unlock() */
+
+    totals->aliases = zone->sh->used[0];
+    totals->devices = zone->sh->used[1];
+    totals->unknown = zone->sh->used[2];
+
     totals->alias_capacity = (size_t) zone->aliases.n * zone->aliases.per;
     totals->device_capacity = (size_t) zone->devices.n * zone->devices.per;
     totals->unknown_capacity = (size_t) zone->unknown.n * zone->unknown.per;
-
-    if (!tables) {
-        return;
-    }
-
-    mtd_table_count(&zone->aliases, &totals->aliases, &torn);
-    totals->torn += torn;
-
-    mtd_table_count(&zone->devices, &totals->devices, &torn);
-    totals->torn += torn;
-
-    mtd_table_count(&zone->unknown, &totals->unknown, &torn);
-    totals->torn += torn;
 }

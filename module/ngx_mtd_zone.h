@@ -46,6 +46,7 @@ typedef enum {
     NGX_MTD_COUNT_FLUSHES,
     NGX_MTD_COUNT_VOIDED,           /* replies overtaken by a change */
     NGX_MTD_COUNT_EVICTED,
+    NGX_MTD_COUNT_RECOVERED,        /* a writer died in the zone */
     NGX_MTD_COUNT_DAMAGED,          /* values that could not be read */
     NGX_MTD_COUNT_REFUSED,          /* error replies */
     NGX_MTD_COUNT_N
@@ -203,13 +204,10 @@ typedef struct {
     size_t               alias_capacity;
     size_t               device_capacity;
     size_t               unknown_capacity;
-    size_t               torn;              /* buckets left half-written */
 } ngx_mtd_zone_totals_t;
 
-/* sums counters; with tables, also walks the tables, without a lock */
 
-void ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals,
-    ngx_uint_t tables);
+void ngx_mtd_zone_totals(ngx_mtd_zone_t *zone, ngx_mtd_zone_totals_t *totals);
 
 
 #endif /* _NGX_MTD_ZONE_H_INCLUDED_ */

@@ -21,8 +21,8 @@ __DATA__
 --- request
 GET /a/b?c
 --- error_code: 302
---- response_headers
-Location: /remediate
+--- response_headers_like
+Location: (?:http://localhost:\d+)?/remediate
 
 === TEST 2: variables
 --- server: mtd_remediation https://$http_x_host/?reason=$mtd_reason&ref=$mtd_reference&d=$mtd_decision;
@@ -75,8 +75,8 @@ GET /remediate
 --- response_headers
 X-Is: allow exempt
 --- then
-is http('GET', '/x', 'X-Device: d1', 'Accept: text/html')->{location},
-   '/remediate', 'others are sent there';
+like http('GET', '/x', 'X-Device: d1', 'Accept: text/html')->{location},
+     qr{/remediate$}, 'others are sent there';
 
 === TEST 6: one for a location
 --- server: mtd_remediation /server;
@@ -84,8 +84,8 @@ is http('GET', '/x', 'X-Device: d1', 'Accept: text/html')->{location},
 --- request
 GET /a
 --- error_code: 302
---- response_headers
-Location: /location
+--- response_headers_like
+Location: (?:http://localhost:\d+)?/location
 
 === TEST 7: one for all servers
 --- http: mtd_remediation https://all.example/;

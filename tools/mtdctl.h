@@ -38,6 +38,7 @@
 #define MTDCTL_BATCH           64       /* devices in one transaction */
 #define MTDCTL_ALIASES         64       /* of one device */
 #define MTDCTL_ROW             65536    /* bytes of one row of an import */
+#define MTDCTL_COLUMNS         128
 #define MTDCTL_AUDIT           "100000" /* entries of the audit stream */
 #define MTDCTL_AUDIT_TTL       (30 * 24 * 3600)
 

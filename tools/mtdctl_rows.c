@@ -9,7 +9,6 @@
 #include "mtdctl.h"
 
 
-#define MTDCTL_ROWS_COLUMNS   128
 #define MTDCTL_ROWS_DEPTH     3         /* { "aliases": { "eas": [ */
 
 
@@ -102,6 +101,8 @@ mtdctl_rows_line(mtdctl_t *ctl, mtdctl_rows_t *rows, mtd_str_t *line,
 
     n = 0;
     bad = NULL;
+    line->len = 0;
+    line->data = rows->row;
     rows->line = rows->next;
 
     for ( ;; ) {
@@ -135,7 +136,6 @@ mtdctl_rows_line(mtdctl_t *ctl, mtdctl_rows_t *rows, mtd_str_t *line,
         n--;
     }
 
-    line->data = rows->row;
     line->len = n;
 
     return mtdctl_rows_broken(ctl, rows);
@@ -192,7 +192,7 @@ mtdctl_rows_cells(mtdctl_t *ctl, mtdctl_rows_t *rows, mtd_str_t *cells,
                 break;
             }
 
-            if (*n == MTDCTL_ROWS_COLUMNS) {
+            if (*n == MTDCTL_COLUMNS) {
                 bad = bad ? bad : "too many columns";
                 (*n)--;
                 len = cells[*n].data - rows->row;
@@ -287,7 +287,7 @@ mtdctl_rows_header(mtdctl_t *ctl, mtdctl_rows_t *rows)
 {
     int        end, status, ids;
     size_t     i, k, n;
-    mtd_str_t  cells[MTDCTL_ROWS_COLUMNS];
+    mtd_str_t  cells[MTDCTL_COLUMNS];
 
     status = mtdctl_rows_cells(ctl, rows, cells, &n, &end);
     if (status != 0) {
@@ -362,7 +362,7 @@ mtdctl_rows_csv(mtdctl_t *ctl, mtdctl_rows_t *rows, mtdctl_change_t *change,
 {
     int             status;
     size_t          i, n;
-    mtd_str_t       cells[MTDCTL_ROWS_COLUMNS];
+    mtd_str_t       cells[MTDCTL_COLUMNS];
     mtdctl_pair_t  *column;
 
     do {

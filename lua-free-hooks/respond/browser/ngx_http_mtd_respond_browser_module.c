@@ -283,18 +283,16 @@ static ngx_int_t
 ngx_http_mtd_respond_browser_redirect(ngx_http_request_t *r,
     const ngx_http_mtd_verdict_t *verdict)
 {
-    ngx_str_t         body, type, value;
-    ngx_str_t         name = ngx_string("Location");
-    ngx_table_elt_t  *h;
+    ngx_str_t  body, type, value;
+    ngx_str_t  name = ngx_string("Location");
 
     value = verdict->remediation;
 
-    h = ngx_http_mtd_add_header(r, &name, &value);
-    if (h == NULL) {
+    /* not headers_out.location: nginx would put the client's Host in it */
+
+    if (ngx_http_mtd_add_header(r, &name, &value) == NULL) {
         return NGX_DECLINED;
     }
-
-    r->headers_out.location = h;
 
     ngx_str_null(&body);
     ngx_str_null(&type);

@@ -1,0 +1,408 @@
+#!/usr/bin/perl
+
+# The configurations of conf/ as an admin would use them: nginx takes them,
+# and with the users of redis.acl the gate has all the rights that it needs
+# and no others.  What is written in them is changed in addresses, paths and
+# passwords only.
+
+use strict;
+use warnings;
+
+use FindBin;
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use constant DEVICE => '7f3d2c10-58b4-4e0a-9c61-2a8f40d5e1b7';
+
+my $top = "$FindBin::Bin/../..";
+my $module = "$top/build/ngx_http_mtd_module.so";
+my $mtdctl = $ENV{MTDCTL} || "$top/build/tools/mtdctl";
+my $nginx = qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
+
+chomp $nginx;
+
+my $dir = tempdir(CLEANUP => 1);
+my %pid;
+
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+
+END {
+    my $status = $?;
+
+    for my $pid (values %pid) {
+        kill TERM => $pid;
+        waitpid $pid, 0;
+    }
+
+    $? = $status;
+}
+
+# workers of root are somebody else
+
+chmod 0755, $dir;
+mkdir "$dir/$_" for qw(conf.d temp);
+
+my ($exchange, $sharepoint, $status) = ports(3);
+my $socket = "$dir/redis.sock";
+my %password = map { $_ => sprintf '%s-%08x%08x', $_, rand 2**32, rand 2**32 }
+    qw(gate mtdctl);
+
+certificates();
+configurations();
+
+
+# nginx takes each alone, and both
+
+for my $set ([qw(mtd exchange)], [qw(mtd sharepoint)],
+             [qw(exchange mtd sharepoint)])
+{
+    my $out = qx("$nginx" -t -p "$dir" -e stderr -c "@{[main(@$set)]}" 2>&1);
+
+    is($?, 0, "nginx takes @$set") or diag($out);
+    unlike($out, qr/\[(?:warn|error|emerg|alert)\]/, '... without a word');
+}
+
+
+# without the gate's user, and with it
+
+start_redis();
+
+my $gate = main(qw(exchange mtd sharepoint), 'backend');
+
+start(nginx => $nginx, '-p', $dir, '-e', "$dir/error.log", '-c', $gate,
+      '-g', 'daemon off;');
+
+ok(wait_for(sub { workers() == 2 }), 'both workers hear of changes')
+    or diag(slurp("$dir/error.log"));
+
+my $alias = 'eas:ApplTEST0001';
+
+set("alias=$alias", 'enrolled=mdm', 'threat=secured', 'compliance=compliant',
+    'vendor=lookout', 'reported_at=now');
+
+is(eas('ApplTEST0001'), '200 backend', 'a secure phone passes');
+is(eas('ApplTEST0001', '-u', 'anna:x'), '200 backend Basic YW5uYTp4',
+   '... with Basic');
+is(eas('ApplTEST0001', '-H', 'Authorization: NTLM TlRMTVNTUAAB'),
+   '200 backend', '... without NTLM');
+is(eas('ApplTEST0001', '-H', 'Authorization: negotiate YII'),
+   '200 backend', '... without Negotiate');
+
+set('threat=highSeverity', 'vendor=lookout', 'reported_at=now');
+
+like(eas('ApplTEST0001'), qr/^200 .*129/, 'a threat is obeyed');
+like(eas('ApplTEST0002'), qr/^200 .*129/, 'a strange phone is refused');
+is(request($sharepoint, 'sharepoint.example.com', '/sites/team'), '403 ',
+   'SharePoint asks for a device');
+
+# the log tells neither device nor user
+
+my $log = slurp("$dir/mtd.log");
+
+like($log, qr/"reason":"threat_level"/, 'the log says why');
+unlike($log, qr/appltest|anna/i, '... and not who');
+
+
+# exemptions: this machine as a server, and its service account
+
+reload('s/10\.30\.0\.5/127.0.0.1/');
+
+is(eas('ApplTEST0002', '-u', 'svc-crm:x'), '200 backend Basic c3ZjLWNybTp4',
+   'a service account on its server is exempt');
+like(eas('ApplTEST0002', '-u', 'anna:x'), qr/^200 .*129/,
+   'others on that server are not');
+
+reload('s/(127\.0\.0\.1\/32\s+)servers;/$1rooms;/');
+
+is(eas('ApplTEST0002'), '200 backend', 'a room system is exempt');
+
+
+# the gate has asked for nothing that it may not have
+
+is(redis(undef, 'ACL', 'LOG'), '', 'no user was refused anything');
+
+for my $no (['SET', 'mtd:device:x', 1], ['GET', 'other'], ['GET', 'mtd:other'],
+            ['HSET', 'mtd:device:x', 'threat', 'secured'], ['KEYS', '*'],
+            ['DEL', 'mtd:device:x'], ['FLUSHALL'], ['CONFIG', 'GET', '*'],
+            ['EVAL', 'return 1', 0], ['PUBLISH', '__redis__:invalidate', 'x'],
+            ['SUBSCRIBE', 'other'], ['CLIENT', 'LIST'], ['SCAN', 0],
+            ['CLIENT', 'KILL', 'TYPE', 'normal'], ['MONITOR'])
+{
+    like(redis('gate', @$no), qr/^(?:NOPERM|ERR)/, "gate may not @$no");
+}
+
+for my $no (['GET', 'other'], ['FLUSHALL'], ['EVAL', 'return 1', 0],
+            ['CONFIG', 'GET', '*'], ['PUBLISH', '__redis__:invalidate', 'x'])
+{
+    like(redis('mtdctl', @$no), qr/^NOPERM/, "mtdctl may not @$no");
+}
+
+like(qx(redis-cli -s "$socket" --user default --pass x PING 2>&1),
+     qr/WRONGPASS/, 'the default user is off');
+
+done_testing();
+
+
+sub ports {
+    my ($n) = @_;
+
+    my @listen = map { IO::Socket::INET->new(Listen => 1,
+        LocalAddr => '127.0.0.1') or die "listen: $!" } 1 .. $n;
+
+    return map { $_->sockport() } @listen;
+}
+
+
+sub certificates {
+    my $names = join ',', map { "DNS:$_.example.com" }
+        qw(mail autodiscover sharepoint onedrive);
+
+    system('openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256'
+           . " -nodes -days 2 -batch -subj /CN=test -addext"
+           . " subjectAltName=$names -keyout $dir/exchange.key"
+           . " -out $dir/exchange.crt 2>$dir/openssl.err") == 0
+        or die slurp("$dir/openssl.err");
+
+    link "$dir/exchange.key", "$dir/sharepoint.key" or die $!;
+    link "$dir/exchange.crt", "$dir/$_.crt" or die $!
+        for qw(sharepoint devices-ca backend-ca);
+}
+
+
+sub configurations {
+    for my $name (qw(mtd exchange sharepoint)) {
+        my $text = slurp("$top/conf/$name.conf");
+        my $port = $name eq 'exchange' ? $exchange : $sharepoint;
+
+        $text =~ s{/etc/nginx/mtd/}{$dir/}g;
+        $text =~ s{/var/log/nginx/}{$dir/}g;
+        $text =~ s{127\.0\.0\.1:6379}{unix:$socket};
+        $text =~ s{listen 127\.0\.0\.1:8090}{listen 127.0.0.1:$status};
+        $text =~ s{listen 443 ssl}{listen 127.0.0.1:$port ssl};
+        $text =~ s{server 192\.0\.2\.10:443}{server unix:$dir/backend.sock};
+        $text =~ s{server 192\.0\.2\.20:443}{server unix:$dir/backend.sock};
+        $text =~ s{^\s*server 192\.0\.2\.\d+:443;\n}{}gm;
+
+        spew("$dir/conf.d/$name.conf", $text);
+    }
+
+    spew("$dir/conf.d/backend.conf", <<"BACKEND");
+server {
+    listen unix:$dir/backend.sock ssl;
+    ssl_certificate $dir/exchange.crt;
+    ssl_certificate_key $dir/exchange.key;
+    access_log off;
+
+    if (\$http_connection != "close") {
+        return 500 "kept alive";
+    }
+
+    if (\$http_host !~ "^(?:mail|sharepoint)\\.example\\.com\$") {
+        return 500 "host";
+    }
+
+    location / {
+        return 200 "backend \$http_authorization";
+    }
+}
+BACKEND
+
+    spew("$dir/redis.password", "$password{gate}\n");
+    spew("$dir/mtdctl.password", "$password{mtdctl}\n");
+    chmod 0600, "$dir/redis.password", "$dir/mtdctl.password";
+}
+
+
+# the name of a main configuration with these files
+
+sub main {
+    my @temp = map { "${_}_temp_path $dir/temp/$_;" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+
+    spew("$dir/nginx.conf", <<"MAIN");
+load_module $module;
+worker_processes 2;
+pid $dir/nginx.pid;
+error_log $dir/error.log;
+events {
+}
+http {
+    @temp
+    @{[map { "include $dir/conf.d/$_.conf;" } @_]}
+}
+MAIN
+
+    return "$dir/nginx.conf";
+}
+
+
+sub start_redis {
+    my $acl = slurp("$top/conf/redis.acl");
+
+    $acl =~ s/CHANGE-THE-PASSWORD-OF-\U$_/$password{$_}/
+        or die "no password of $_ in redis.acl" for qw(gate mtdctl);
+
+    spew("$dir/mtd.acl", $acl);
+    spew("$dir/redis.conf", <<"REDIS");
+port 0
+unixsocket $socket
+unixsocketperm 777
+dir $dir
+save ""
+include $dir/mtd.acl
+user test on nopass ~* &* +\@all
+REDIS
+
+    start(redis => 'redis-server', "$dir/redis.conf");
+
+    wait_for(sub { -S $socket && redis(undef, 'PING') eq 'PONG' })
+        or die slurp("$dir/redis.log");
+}
+
+
+sub start {
+    my ($name, @command) = @_;
+
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDOUT, '>', "$dir/$name.log";
+        open STDERR, '>&', \*STDOUT;
+        exec @command or exit 127;
+    }
+
+    $pid{$name} = $pid;
+}
+
+
+sub reload {
+    my ($change) = @_;
+
+    my $text = slurp("$dir/conf.d/mtd.conf");
+    my %old = map { $_ => 1 } pids();
+
+    eval "\$text =~ $change" or die "no such text: $change";
+    spew("$dir/conf.d/mtd.conf", $text);
+    kill HUP => $pid{nginx};
+
+    wait_for(sub { workers() == 2 && !grep { $old{$_} } pids() })
+        or die 'the reload has no effect: ' . slurp("$dir/error.log");
+}
+
+
+sub wait_for {
+    my ($test) = @_;
+    my $end = time + 10;
+
+    while (time < $end) {
+        return 1 if $test->();
+        sleep 0.02;
+    }
+
+    return 0;
+}
+
+
+# some of the workers, of which one may take all of these connections
+
+sub states {
+    return map { qx(curl -s -m 5 http://127.0.0.1:$status/mtd/status) }
+        1 .. 12;
+}
+
+
+sub pids {
+    return map { /"pid":(\d+)/ ? $1 : () } states();
+}
+
+
+# how many have redis tell them of changes, as redis sees it
+
+sub workers {
+    return 0 if grep { !/"trusted":true/ } states();
+
+    my @tracking = grep { /\buser=gate\b/ && /\bflags=\w*t/ }
+        split /\n/, redis(undef, 'CLIENT', 'LIST');
+
+    return scalar @tracking;
+}
+
+
+sub set {
+    my @out = qx("$mtdctl" --redis "unix:$socket" --user mtdctl \\
+                 --password-file "$dir/mtdctl.password" \\
+                 device set @{[DEVICE, @_]} 2>&1);
+
+    is($?, 0, 'mtdctl may write') or diag(@out);
+}
+
+
+sub redis {
+    my ($user, @command) = @_;
+
+    local $ENV{REDISCLI_AUTH} = $user ? $password{$user} : 'x';
+
+    $user //= 'test';
+
+    open my $out, '-|', 'timeout', '5', 'redis-cli', '-s', $socket, '--user',
+        $user, @command or die $!;
+
+    local $/;
+    my $text = <$out> // '';
+    close $out;
+
+    $text =~ s/\s+$//;
+    return $text;
+}
+
+
+sub request {
+    my ($port, $host, $path, @options) = @_;
+
+    open my $in, '-|', 'curl', '-s', '-m', '5', '--cacert',
+        "$dir/exchange.crt", '--resolve', "$host:$port:127.0.0.1",
+        '-H', "Host: $host", '-w', '\n%{http_code}', @options,
+        "https://$host:$port$path" or die $!;
+
+    local $/;
+    my $text = <$in>;
+    close $in;
+
+    my ($body, $code) = $text =~ /^(.*)\n(\d+)$/s;
+
+    $body =~ s/[^ -~]//g;
+    $body = '' if $body =~ /^<html>/;
+    $body =~ s/ $//;
+
+    return "$code $body";
+}
+
+
+sub eas {
+    my ($id, @options) = @_;
+
+    return request($exchange, 'mail.example.com',
+        "/Microsoft-Server-ActiveSync?Cmd=Sync&User=anna&DeviceId=$id"
+        . '&DeviceType=iPhone', '-X', 'POST', '-H',
+        'MS-ASProtocolVersion: 16.1', @options);
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<', $file or return '';
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+
+sub spew {
+    my ($file, $text) = @_;
+
+    open my $out, '>', $file or die "$file: $!";
+    print $out $text;
+    close $out or die "$file: $!";
+}
