@@ -271,6 +271,13 @@ step "How fast is it? A threat is written, one request follows another."
 
 
 step "Redis stops: who is known reads on, who is not has to come back."
+
+# a worker that heard late of the last change has dropped the record again
+
+sync $phone_eas
+curl -s -m 10 -o "$dir/body" "${request[@]}"
+ask "POST Sync (before)" "200 allow secured_enough HIT" "${request[@]}"
+
 redis-cli -s "$dir/redis.sock" shutdown save >/dev/null 2>&1 || true
 wait "$redis_pid" 2>/dev/null || true
 redis_pid=

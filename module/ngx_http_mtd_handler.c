@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_mtd_policy_of(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+static void ngx_http_mtd_flush(ngx_http_request_t *r,
+    ngx_http_complex_value_t *value);
 
 
 /*
@@ -101,6 +103,11 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         return mtd_decide(NULL, &ctx->facts, NULL, 0);
     }
 
+    /* the last record may have had another policy */
+
+    ctx->facts.exempt = 0;
+    ctx->facts.policy_error = 0;
+
     if (ngx_http_mtd_policy_of(r, ctx, mlcf) != NGX_OK) {
         ctx->facts.policy_error = 1;
     }
@@ -110,7 +117,10 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
-/* evaluated when the record is known: it may decide which policy applies */
+/*
+ * Evaluated when the record is known: it may decide which policy applies.
+ * What a map said before that, in the rewrite phase for example, is void.
+ */
 
 static ngx_int_t
 ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
@@ -127,6 +137,8 @@ ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     ctx->policy = NULL;
+
+    ngx_http_mtd_flush(r, mlcf->variable);
 
     if (ngx_http_complex_value(r, mlcf->variable, &name) != NGX_OK) {
         return NGX_ERROR;
@@ -153,6 +165,30 @@ ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ctx->why = "the mtd variable names no policy";
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_http_mtd_flush(ngx_http_request_t *r, ngx_http_complex_value_t *value)
+{
+    ngx_uint_t                 *index;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (index = value->flushes;
+         index && *index != (ngx_uint_t) -1;
+         index++)
+    {
+        /* one made by "set" has its own index as data, and no handler */
+
+        if (v[*index].data != *index) {
+            r->variables[*index].valid = 0;
+            r->variables[*index].not_found = 0;
+        }
+    }
 }
 
 

@@ -30,14 +30,16 @@ static void ngx_http_mtd_wait(ngx_http_request_t *r);
 static void ngx_http_mtd_asked(void *data);
 static void ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_answers_t *answers);
-static void ngx_http_mtd_combine(ngx_http_request_t *r,
+static ngx_int_t ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
 static void ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer);
 static void ngx_http_mtd_take_stricter(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
-    ngx_mtd_answer_t *answer);
+    ngx_mtd_answer_t *answer, ngx_http_variable_value_t *variables);
+static ngx_int_t ngx_http_mtd_save_variables(ngx_http_request_t *r,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_variable_value_t **variables);
 static ngx_uint_t ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers);
 static uint64_t ngx_http_mtd_microseconds(void);
 
@@ -163,8 +165,7 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     if (ctx->state == NGX_HTTP_MTD_ANSWERED) {
         ngx_http_mtd_collect(ctx, &answers);
-        ngx_http_mtd_combine(r, ctx, mlcf, &answers);
-        return NGX_OK;
+        return ngx_http_mtd_combine(r, ctx, mlcf, &answers);
     }
 
     n = ngx_http_mtd_identities(r, ctx, id);
@@ -187,9 +188,7 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         ngx_http_mtd_collect(ctx, &answers);
     }
 
-    ngx_http_mtd_combine(r, ctx, mlcf, &answers);
-
-    return NGX_OK;
+    return ngx_http_mtd_combine(r, ctx, mlcf, &answers);
 }
 
 
@@ -415,19 +414,20 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
  * be unknown, but if they are known they must be this device.
  */
 
-static void
+static ngx_int_t
 ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_answers_t *answers)
 {
-    ngx_uint_t         i, known, first;
-    ngx_mtd_answer_t  *answer;
+    ngx_uint_t                  i, known, first;
+    ngx_mtd_answer_t           *answer;
+    ngx_http_variable_value_t  *variables;
 
     known = 0;
     first = 1;
+    variables = NULL;
 
     for (i = 0; i < answers->n; i++) {
         answer = &answers->answer[i];
-        ctx->source = ngx_max(ctx->source, (ngx_uint_t) answer->source);
 
         if (answers->owner[i] == 0
             && answer->source != NGX_MTD_LOOKUP_NEGATIVE
@@ -437,8 +437,15 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         }
     }
 
-    if (known && answers->n > 1 && ngx_http_mtd_mismatch(answers)) {
-        ctx->facts.identity_mismatch = 1;
+    if (answers->n > 1) {
+
+        if (known && ngx_http_mtd_mismatch(answers)) {
+            ctx->facts.identity_mismatch = 1;
+        }
+
+        if (ngx_http_mtd_save_variables(r, mlcf, &variables) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     for (i = 0; i < answers->n; i++) {
@@ -453,10 +460,12 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
                 first = 0;
 
             } else {
-                ngx_http_mtd_take_stricter(r, ctx, mlcf, answer);
+                ngx_http_mtd_take_stricter(r, ctx, mlcf, answer, variables);
             }
         }
     }
+
+    return NGX_OK;
 }
 
 
@@ -464,6 +473,7 @@ static void
 ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
+    ctx->source = answer->source;
     ctx->device = answer->device;
     ctx->known = (answer->source != NGX_MTD_LOOKUP_NEGATIVE
                   && answer->source != NGX_MTD_LOOKUP_ERROR);
@@ -480,14 +490,28 @@ ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
+/*
+ * Another record may have another policy, so what maps have said of the one
+ * before is forgotten.
+ */
+
 static void
 ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer,
+    ngx_http_variable_value_t *variables)
 {
-    mtd_verdict_t       verdict;
-    ngx_http_mtd_ctx_t  before;
+    mtd_verdict_t               verdict;
+    ngx_http_mtd_ctx_t          before;
+    ngx_http_core_main_conf_t  *cmcf;
 
     before = *ctx;
+
+    if (variables) {
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+        ngx_memcpy(r->variables, variables, cmcf->variables.nelts
+                                  * sizeof(ngx_http_variable_value_t));
+    }
 
     ngx_http_mtd_take(r, ctx, mlcf, answer);
 
@@ -498,6 +522,35 @@ ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     {
         *ctx = before;
     }
+}
+
+
+/* as they are before the first record, NULL if no policy depends on them */
+
+static ngx_int_t
+ngx_http_mtd_save_variables(ngx_http_request_t *r,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_variable_value_t **variables)
+{
+    size_t                      size;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    *variables = NULL;
+
+    if (mlcf->mode != NGX_HTTP_MTD_VARIABLE) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    *variables = ngx_palloc(r->pool, size);
+    if (*variables == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(*variables, r->variables, size);
+
+    return NGX_OK;
 }
 
 

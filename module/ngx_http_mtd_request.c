@@ -616,8 +616,8 @@ ngx_http_mtd_request_hash(ngx_table_elt_t *h)
     ngx_uint_t  hash;
 
     for (hash = 0, i = 0; i < h->key.len; i++) {
-        ch = h->lowcase_key[i];
-        hash = ngx_hash(hash, ch == '_' ? '-' : ch);
+        ch = (h->lowcase_key[i] == '_') ? '-' : h->lowcase_key[i];
+        hash = ngx_hash(hash, ch);
     }
 
     return hash;

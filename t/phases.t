@@ -41,6 +41,8 @@ GET /x
 X-Device: bad
 --- error_code: 403
 --- then
+trusted();
+until_told('ok', 'allow secured_enough');
 my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                    PeerPort => server_port());
 print $socket "GET /x HTTP/1.0\r\nX-Device: ok\r\nX-Limit: a\r\n\r\n";

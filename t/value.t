@@ -21,7 +21,7 @@ run_tests();
 __DATA__
 
 === TEST 1: a pattern with a group
---- value: mtd_value $http_user_agent kind=serial pattern="^Agent/[0-9.]+ \(id=(\w+)\)$";
+--- value: mtd_value $http_user_agent kind=serial "pattern=^Agent/[0-9.]+ \(id=(\w+)\)$";
 --- request
 GET /x
 --- more_headers
@@ -30,7 +30,7 @@ User-Agent: Agent/1.0 (id=D1)
 X-Is: allow secured_enough
 
 === TEST 2: a pattern without a group
---- value: mtd_value $http_x_device kind=serial pattern="d\d";
+--- value: mtd_value $http_x_device kind=serial "pattern=d\d";
 --- request
 GET /x
 --- more_headers
@@ -39,7 +39,7 @@ X-Device: this is d1.
 X-Is: allow secured_enough
 
 === TEST 3: a pattern that does not match
---- value: mtd_value $http_x_device kind=serial pattern="^(d\d)$";
+--- value: mtd_value $http_x_device kind=serial "pattern=^(d\d)$";
 --- request
 GET /x
 --- more_headers
@@ -50,7 +50,7 @@ X-Is: block unidentified
 
 === TEST 4: a pattern that gives up
 --- policy: unidentified allow; unknown_device allow; store_failure allow;
---- value: mtd_value $http_x_device kind=serial pattern="^(?:a+)+$";
+--- value: mtd_value $http_x_device kind=serial "pattern=^(?:a+)+$";
 --- request eval
 "GET /x"
 --- more_headers eval

@@ -113,7 +113,8 @@ typedef struct {
 
 void *mtdctl_alloc(mtdctl_t *ctl, size_t size);
 void mtdctl_release(mtdctl_t *ctl);
-void mtdctl_fatal_memory(void);
+void mtdctl_fatal_memory(void)
+    __attribute__((noreturn));
 mtd_str_t mtdctl_copy(mtdctl_t *ctl, const void *data, size_t len);
 mtd_str_t mtdctl_text(mtdctl_t *ctl, const char *text);
 const char *mtdctl_show(mtdctl_t *ctl, const mtd_str_t *text);
@@ -177,6 +178,8 @@ int mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply);
 int mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
     const mtd_str_t *key);
 
+int mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key);
+
 /* sends EXEC and reads what is due; MTDCTL_AGAIN if nothing was done */
 
 int mtdctl_redis_exec(mtdctl_t *ctl);
@@ -191,6 +194,16 @@ int mtdctl_record_alias_key(mtdctl_t *ctl, const mtd_str_t *kind,
     const mtd_str_t *value, mtd_str_t *key);
 int mtdctl_record_user_key(mtdctl_t *ctl, const mtd_str_t *user,
     mtd_str_t *key);
+
+/* of a device: what is its own besides its record */
+
+void mtdctl_record_apps_key(mtdctl_t *ctl, const mtd_str_t *device,
+    mtd_str_t *key);
+
+/* the record may be empty, key is its name; watched for mtdctl_redis_exec() */
+
+int mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
+    mtdctl_pairs_t *record);
 
 /* of the reply to HGETALL */
 

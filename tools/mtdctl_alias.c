@@ -15,9 +15,6 @@ static int mtdctl_alias_owner(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     const mtd_str_t *key, mtd_str_t *id);
 static int mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     const mtd_str_t *key);
-static int mtdctl_alias_read(mtdctl_t *ctl, const mtd_str_t *id,
-    mtd_str_t *key, mtdctl_pairs_t *record);
-static int mtdctl_alias_watch(mtdctl_t *ctl, const mtd_str_t *key);
 
 
 static const mtd_str_t  mtdctl_alias_field = mtdctl_string("aliases");
@@ -195,14 +192,14 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     mtdctl_pair_t   *pair;
     mtdctl_pairs_t   record, aliases, left;
 
-    status = mtdctl_alias_watch(ctl, key);
+    status = mtdctl_redis_watch(ctl, key);
 
     if (status == 0) {
         status = mtdctl_alias_owner(ctl, alias, key, &id);
     }
 
     if (status == 0) {
-        status = mtdctl_alias_read(ctl, &id, &device, &record);
+        status = mtdctl_record_watch(ctl, &id, &device, &record);
     }
 
     if (status != 0) {
@@ -248,56 +245,6 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
 }
 
 
-static int
-mtdctl_alias_watch(mtdctl_t *ctl, const mtd_str_t *key)
-{
-    int          status;
-    redisReply  *reply;
-
-    mtdctl_redis_key(ctl, "WATCH", key);
-
-    status = mtdctl_redis_command(ctl, &reply);
-
-    if (status == 0) {
-        freeReplyObject(reply);
-    }
-
-    return status;
-}
-
-
-static int
-mtdctl_alias_read(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
-    mtdctl_pairs_t *record)
-{
-    int          status;
-    redisReply  *reply;
-
-    status = mtdctl_record_device_key(ctl, id, key);
-
-    if (status == 0) {
-        status = mtdctl_alias_watch(ctl, key);
-    }
-
-    if (status != 0) {
-        return status;
-    }
-
-    mtdctl_redis_key(ctl, "HGETALL", key);
-
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    status = mtdctl_redis_check(ctl, reply, key);
-    mtdctl_record_read(ctl, reply, record);
-    freeReplyObject(reply);
-
-    return status;
-}
-
-
 int
 mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv)
 {
@@ -314,7 +261,7 @@ mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv)
         return MTDCTL_BAD;
     }
 
-    status = mtdctl_alias_read(ctl, &id, &key, &record);
+    status = mtdctl_record_watch(ctl, &id, &key, &record);
     if (status != 0) {
         return status;
     }

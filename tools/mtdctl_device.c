@@ -14,7 +14,7 @@
 
 static int mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id);
 static int mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id,
-    mtdctl_pairs_t *record);
+    mtd_str_t *key, mtdctl_pairs_t *record);
 static void mtdctl_device_print(mtdctl_t *ctl, const mtd_str_t *id,
     mtdctl_pairs_t *record);
 static json_t *mtdctl_device_json_text(const mtd_str_t *text);
@@ -106,13 +106,13 @@ int
 mtdctl_device_get(mtdctl_t *ctl, int argc, char **argv)
 {
     int             status;
-    mtd_str_t       id;
+    mtd_str_t       id, key;
     mtdctl_pairs_t  record;
 
     status = mtdctl_device_find(ctl, argv[0], &id);
 
     if (status == 0) {
-        status = mtdctl_device_fetch(ctl, &id, &record);
+        status = mtdctl_device_fetch(ctl, &id, &key, &record);
     }
 
     if (status != 0) {
@@ -175,28 +175,12 @@ mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id)
 
 
 static int
-mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id,
+mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     mtdctl_pairs_t *record)
 {
-    int          status;
-    mtd_str_t    key;
-    redisReply  *reply;
+    int  status;
 
-    status = mtdctl_record_device_key(ctl, id, &key);
-    if (status != 0) {
-        return status;
-    }
-
-    mtdctl_redis_key(ctl, "HGETALL", &key);
-
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    status = mtdctl_redis_check(ctl, reply, &key);
-    mtdctl_record_read(ctl, reply, record);
-    freeReplyObject(reply);
+    status = mtdctl_record_watch(ctl, id, key, record);
 
     if (status == 0 && record->n == 0) {
         return mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no device \"%.130s\"",
@@ -588,31 +572,17 @@ static int
 mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
 {
     int              status;
-    size_t           i, n, prefix;
+    size_t           i, n;
     mtd_str_t        key, apps, user, user_key, keys[MTDCTL_ALIASES];
     mtd_str_t       *field;
-    redisReply      *reply;
     mtdctl_pairs_t   record, aliases;
 
-    status = mtdctl_record_device_key(ctl, id, &key);
+    status = mtdctl_device_fetch(ctl, id, &key, &record);
     if (status != 0) {
         return status;
     }
 
-    mtdctl_redis_key(ctl, "WATCH", &key);
-
-    status = mtdctl_redis_command(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    freeReplyObject(reply);
-
-    status = mtdctl_device_fetch(ctl, id, &record);
-    if (status != 0) {
-        return status;
-    }
-
+    mtdctl_record_apps_key(ctl, &key, &apps);
     mtdctl_record_aliases(ctl, &record, &aliases);
 
     status = mtdctl_device_owners(ctl, id, &aliases, keys, &n);
@@ -629,17 +599,6 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
             return status;
         }
     }
-
-    /* the list of its apps has the same name but for the kind */
-
-    prefix = ctl->names.prefix.len;
-
-    apps = mtdctl_copy(ctl, key.data, key.len);
-    apps.len = key.len - (sizeof("device:") - sizeof("apps:"));
-    memcpy(apps.data + prefix, "apps:", sizeof("apps:") - 1);
-    memcpy(apps.data + prefix + sizeof("apps:") - 1,
-           key.data + prefix + sizeof("device:") - 1,
-           key.len - prefix - sizeof("device:") + 1);
 
     mtdctl_redis_begin(ctl, "MULTI");
     mtdctl_redis_end(ctl);
@@ -688,14 +647,10 @@ mtdctl_device_owners(mtdctl_t *ctl, const mtd_str_t *id,
             return status;
         }
 
-        mtdctl_redis_key(ctl, "WATCH", &key);
-
-        status = mtdctl_redis_command(ctl, &reply);
+        status = mtdctl_redis_watch(ctl, &key);
         if (status != 0) {
             return status;
         }
-
-        freeReplyObject(reply);
 
         mtdctl_redis_key(ctl, "GET", &key);
 

@@ -273,8 +273,7 @@ mtdctl_import_rows(mtdctl_t *ctl, mtdctl_import_t *im)
         status = mtdctl_rows_next(ctl, im->rows, change, &end);
 
         if (status == MTDCTL_STORE) {
-            return mtdctl_fail(ctl, status, "\"%.300s\" cannot be read to"
-                               " its end", im->rows->name);
+            return status;
         }
 
         if (end) {

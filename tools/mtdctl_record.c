@@ -61,7 +61,59 @@ mtdctl_record_user_key(mtdctl_t *ctl, const mtd_str_t *user, mtd_str_t *key)
 }
 
 
-/* of the reply to HGETALL */
+/* PREFIXapps:ID beside PREFIXdevice:ID, whatever ID looks like */
+
+void
+mtdctl_record_apps_key(mtdctl_t *ctl, const mtd_str_t *device,
+    mtd_str_t *key)
+{
+    size_t  prefix, skip;
+
+    prefix = ctl->names.prefix.len;
+    skip = prefix + sizeof("device:") - 1;
+
+    *key = mtdctl_copy(ctl, device->data, device->len);
+
+    memcpy(key->data + prefix, "apps:", sizeof("apps:") - 1);
+
+    memcpy(key->data + prefix + sizeof("apps:") - 1, device->data + skip,
+           device->len - skip);
+
+    key->len -= sizeof("device:") - sizeof("apps:");
+}
+
+
+int
+mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
+    mtdctl_pairs_t *record)
+{
+    int          status;
+    redisReply  *reply;
+
+    status = mtdctl_record_device_key(ctl, id, key);
+
+    if (status == 0) {
+        status = mtdctl_redis_watch(ctl, key);
+    }
+
+    if (status != 0) {
+        return status;
+    }
+
+    mtdctl_redis_key(ctl, "HGETALL", key);
+
+    status = mtdctl_redis_reply(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_redis_check(ctl, reply, key);
+    mtdctl_record_read(ctl, reply, record);
+    freeReplyObject(reply);
+
+    return status;
+}
+
 
 void
 mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
@@ -86,8 +138,6 @@ mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
     }
 }
 
-
-/* the field "aliases": KIND:VALUE and so on, a space between them */
 
 void
 mtdctl_record_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,

@@ -371,6 +371,24 @@ mtdctl_redis_exec(mtdctl_t *ctl)
 }
 
 
+int
+mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key)
+{
+    int          status;
+    redisReply  *reply;
+
+    mtdctl_redis_key(ctl, "WATCH", key);
+
+    status = mtdctl_redis_command(ctl, &reply);
+
+    if (status == 0) {
+        freeReplyObject(reply);
+    }
+
+    return status;
+}
+
+
 /* two writers of one record must not keep in step */
 
 void

@@ -86,8 +86,12 @@ mtdctl_rows_next(mtdctl_t *ctl, mtdctl_rows_t *rows, mtdctl_change_t *change,
 static int
 mtdctl_rows_broken(mtdctl_t *ctl, mtdctl_rows_t *rows)
 {
-    return ferror(rows->file) ? mtdctl_fail(ctl, MTDCTL_STORE, "cannot read")
-                              : 0;
+    if (!ferror(rows->file)) {
+        return 0;
+    }
+
+    return mtdctl_fail(ctl, MTDCTL_STORE, "\"%.300s\" cannot be read to its"
+                       " end", rows->name);
 }
 
 
@@ -334,22 +338,26 @@ static int
 mtdctl_rows_column(mtdctl_t *ctl, mtdctl_pair_t *column,
     const mtd_str_t *cell)
 {
-    mtd_str_t  kind;
+    mtd_str_t  name, kind;
 
     column->value.len = 0;
 
-    if (mtdctl_is(cell, "id")) {
-        column->name = mtdctl_copy(ctl, cell->data, cell->len);
-        return 0;
-    }
+    name = mtdctl_copy(ctl, cell->data, cell->len);
 
-    if (cell->len > 6 && memcmp(cell->data, "alias:", 6) == 0) {
-        column->name = mtdctl_copy(ctl, cell->data, cell->len);
+    if (mtd_fold(&name, sizeof("alias:") + MTD_KIND_MAX) == 0) {
 
-        kind.data = cell->data + 6;
-        kind.len = cell->len - 6;
+        column->name = name;
 
-        return mtdctl_value_kind(ctl, &kind, &column->value);
+        if (mtdctl_is(&name, "id")) {
+            return 0;
+        }
+
+        if (name.len > 6 && memcmp(name.data, "alias:", 6) == 0) {
+            kind.data = name.data + 6;
+            kind.len = name.len - 6;
+
+            return mtdctl_value_kind(ctl, &kind, &column->value);
+        }
     }
 
     return mtdctl_value_name(ctl, cell, &column->name);

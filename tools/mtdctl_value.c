@@ -196,8 +196,7 @@ mtdctl_value_set(mtdctl_t *ctl, mtdctl_change_t *change,
                            (char *) field.data);
     }
 
-    value.len = 0;
-    value.data = NULL;
+    value = mtdctl_text(ctl, "");
 
     f = mtdctl_value_field(&field);
 

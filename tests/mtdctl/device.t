@@ -150,7 +150,7 @@ my @bad = (
 for (@bad) {
     my ($like, @args) = @$_;
 
-    ($rc, $out, $err) = ctl('device', 'set', 'x', 'os=ios', @args);
+    ($rc, $out, $err) = ctl('device', 'set', 'x', 'alias=udid:x', @args);
 
     my $name = substr "@args", 0, 40;
 
@@ -204,7 +204,7 @@ redis('HSET', 'mtd:device:raw', 'threat', "a\e[31mb", 'os', "\xff", 'x', '');
 ($rc, $out, $err) = ctl('device', 'get', 'raw');
 like($out, qr/^threat  a\?\[31mb$/m, 'a terminal gets no control character');
 is((ctl('--json', 'device', 'get', 'raw'))[1],
-   qq({"id":"raw","threat":"a\\u001b[31mb","os":"?","x":""}\n),
+   qq({"id":"raw","threat":"a\\u001B[31mb","os":"?","x":""}\n),
    'JSON is UTF-8');
 redis('DEL', 'mtd:device:raw');
 
