@@ -571,8 +571,8 @@ mtdctl_secret_forget(mtd_str_t *secret)
 static void
 mtdctl_who(mtdctl_t *ctl)
 {
-    char            host[128];
-    struct passwd  *pw;
+    char            host[128], buf[4096];
+    struct passwd   entry, *pw;
 
     if (gethostname(host, sizeof(host)) != 0) {
         strcpy(host, "?");
@@ -580,9 +580,7 @@ mtdctl_who(mtdctl_t *ctl)
 
     host[sizeof(host) - 1] = '\0';
 
-    pw = getpwuid(getuid());
-
-    if (pw) {
+    if (getpwuid_r(getuid(), &entry, buf, sizeof(buf), &pw) == 0 && pw) {
         snprintf(ctl->who, sizeof(ctl->who), "%.100s@%s", pw->pw_name, host);
 
     } else {

@@ -200,8 +200,10 @@ int mtdctl_record_user_key(mtdctl_t *ctl, const mtd_str_t *user,
 void mtdctl_record_apps_key(mtdctl_t *ctl, const mtd_str_t *device,
     mtd_str_t *key);
 
-/* the record may be empty, key is its name; watched for mtdctl_redis_exec() */
+/* the record may be empty; its key is watched until mtdctl_redis_exec() */
 
+int mtdctl_record_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
+    mtdctl_pairs_t *record);
 int mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     mtdctl_pairs_t *record);
 
@@ -214,6 +216,8 @@ void mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
 
 void mtdctl_record_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
     mtdctl_pairs_t *aliases);
+int mtdctl_record_has(const mtdctl_pairs_t *aliases,
+    const mtdctl_pair_t *alias);
 mtd_str_t mtdctl_record_join(mtdctl_t *ctl, const mtdctl_pairs_t *aliases);
 
 /* an empty value removes the field */
@@ -230,12 +234,14 @@ void mtdctl_record_reported(mtdctl_t *ctl, mtdctl_pairs_t *record,
     const mtdctl_pairs_t *given);
 
 
-/* mtdctl_store.c: changes of records, each whole or absent */
+/* mtdctl_audit.c: who changed what */
 
-int mtdctl_store_audit_check(mtdctl_t *ctl);
-void mtdctl_store_audit(mtdctl_t *ctl, const char *what,
-    const mtd_str_t *key);
-void mtdctl_store_audit_expire(mtdctl_t *ctl);
+int mtdctl_audit_check(mtdctl_t *ctl);
+void mtdctl_audit(mtdctl_t *ctl, const char *what, const mtd_str_t *key);
+void mtdctl_audit_expire(mtdctl_t *ctl);
+
+
+/* mtdctl_store.c: changes of records, each whole or absent */
 
 /*
  * No device and no alias may occur twice among the changes.  What is wrong

@@ -40,7 +40,7 @@ mtdctl_alias_set(mtdctl_t *ctl, int argc, char **argv)
         return MTDCTL_BAD;
     }
 
-    status = mtdctl_store_audit_check(ctl);
+    status = mtdctl_audit_check(ctl);
 
     if (status == 0) {
         status = mtdctl_store_apply(ctl, &change, 1);
@@ -154,7 +154,7 @@ mtdctl_alias_erase(mtdctl_t *ctl, int argc, char **argv)
     status = mtdctl_alias_args(ctl, argv, &alias, &key);
 
     if (status == 0) {
-        status = mtdctl_store_audit_check(ctl);
+        status = mtdctl_audit_check(ctl);
     }
 
     if (status != 0) {
@@ -238,8 +238,8 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
         mtdctl_redis_end(ctl);
     }
 
-    mtdctl_store_audit(ctl, "alias erase", &device);
-    mtdctl_store_audit_expire(ctl);
+    mtdctl_audit(ctl, "alias erase", &device);
+    mtdctl_audit_expire(ctl);
 
     return mtdctl_redis_exec(ctl);
 }
@@ -261,7 +261,7 @@ mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv)
         return MTDCTL_BAD;
     }
 
-    status = mtdctl_record_watch(ctl, &id, &key, &record);
+    status = mtdctl_record_fetch(ctl, &id, &key, &record);
     if (status != 0) {
         return status;
     }

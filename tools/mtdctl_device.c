@@ -13,8 +13,7 @@
 
 
 static int mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id);
-static int mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id,
-    mtd_str_t *key, mtdctl_pairs_t *record);
+static int mtdctl_device_none(mtdctl_t *ctl, const mtd_str_t *id);
 static void mtdctl_device_print(mtdctl_t *ctl, const mtd_str_t *id,
     mtdctl_pairs_t *record);
 static json_t *mtdctl_device_json_text(const mtd_str_t *text);
@@ -88,7 +87,7 @@ mtdctl_device_set(mtdctl_t *ctl, int argc, char **argv)
         }
     }
 
-    status = mtdctl_store_audit_check(ctl);
+    status = mtdctl_audit_check(ctl);
 
     if (status == 0) {
         status = mtdctl_store_apply(ctl, &change, 1);
@@ -112,11 +111,15 @@ mtdctl_device_get(mtdctl_t *ctl, int argc, char **argv)
     status = mtdctl_device_find(ctl, argv[0], &id);
 
     if (status == 0) {
-        status = mtdctl_device_fetch(ctl, &id, &key, &record);
+        status = mtdctl_record_fetch(ctl, &id, &key, &record);
     }
 
     if (status != 0) {
         return status;
+    }
+
+    if (record.n == 0) {
+        return mtdctl_device_none(ctl, &id);
     }
 
     if (ctl->json) {
@@ -175,19 +178,10 @@ mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id)
 
 
 static int
-mtdctl_device_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
-    mtdctl_pairs_t *record)
+mtdctl_device_none(mtdctl_t *ctl, const mtd_str_t *id)
 {
-    int  status;
-
-    status = mtdctl_record_watch(ctl, id, key, record);
-
-    if (status == 0 && record->n == 0) {
-        return mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no device \"%.130s\"",
-                           mtdctl_show(ctl, id));
-    }
-
-    return status;
+    return mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no device \"%.130s\"",
+                       mtdctl_show(ctl, id));
 }
 
 
@@ -543,7 +537,7 @@ mtdctl_device_erase(mtdctl_t *ctl, int argc, char **argv)
         return MTDCTL_BAD;
     }
 
-    status = mtdctl_store_audit_check(ctl);
+    status = mtdctl_audit_check(ctl);
     if (status != 0) {
         return status;
     }
@@ -577,9 +571,13 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
     mtd_str_t       *field;
     mtdctl_pairs_t   record, aliases;
 
-    status = mtdctl_device_fetch(ctl, id, &key, &record);
+    status = mtdctl_record_watch(ctl, id, &key, &record);
     if (status != 0) {
         return status;
+    }
+
+    if (record.n == 0) {
+        return mtdctl_device_none(ctl, id);
     }
 
     mtdctl_record_apps_key(ctl, &key, &apps);
@@ -620,8 +618,8 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
         mtdctl_redis_end(ctl);
     }
 
-    mtdctl_store_audit(ctl, "device erase", &key);
-    mtdctl_store_audit_expire(ctl);
+    mtdctl_audit(ctl, "device erase", &key);
+    mtdctl_audit_expire(ctl);
 
     return mtdctl_redis_exec(ctl);
 }

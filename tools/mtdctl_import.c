@@ -59,7 +59,7 @@ mtdctl_import(mtdctl_t *ctl, int argc, char **argv)
     status = mtdctl_import_open(ctl, argv[0], rows);
 
     if (status == 0) {
-        status = mtdctl_store_audit_check(ctl);
+        status = mtdctl_audit_check(ctl);
     }
 
     if (status == 0) {

@@ -87,8 +87,7 @@ int
 mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     mtdctl_pairs_t *record)
 {
-    int          status;
-    redisReply  *reply;
+    int  status;
 
     status = mtdctl_record_device_key(ctl, id, key);
 
@@ -96,6 +95,18 @@ mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
         status = mtdctl_redis_watch(ctl, key);
     }
 
+    return status ? status : mtdctl_record_fetch(ctl, id, key, record);
+}
+
+
+int
+mtdctl_record_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
+    mtdctl_pairs_t *record)
+{
+    int          status;
+    redisReply  *reply;
+
+    status = mtdctl_record_device_key(ctl, id, key);
     if (status != 0) {
         return status;
     }
@@ -171,6 +182,23 @@ mtdctl_record_aliases(mtdctl_t *ctl, const mtdctl_pairs_t *record,
             mtdctl_add(ctl, aliases, &kind, &value);
         }
     }
+}
+
+
+int
+mtdctl_record_has(const mtdctl_pairs_t *aliases, const mtdctl_pair_t *alias)
+{
+    size_t  i;
+
+    for (i = 0; i < aliases->n; i++) {
+        if (mtdctl_equal(&aliases->pair[i].name, &alias->name)
+            && mtdctl_equal(&aliases->pair[i].value, &alias->value))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

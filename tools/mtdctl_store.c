@@ -4,29 +4,7 @@
  */
 
 
-#include "mtdctl.h"
-
-
-typedef struct {
-    mtd_str_t           key;
-    mtd_str_t           owner;      /* data is NULL: nobody's */
-    mtd_str_t           owner_key;  /* taken from this record by force */
-    mtd_str_t           owner_left; /* what aliases it keeps */
-} mtdctl_work_alias_t;
-
-
-typedef struct {
-    mtdctl_change_t      *change;
-    mtd_str_t             key;
-    mtdctl_work_alias_t  *alias;    /* as many as change->aliases.n */
-    mtdctl_pairs_t        stored;
-    mtdctl_pairs_t        next;
-    mtdctl_pairs_t        aliases;  /* all that it is to have */
-    long long             left;     /* TTL, seconds */
-    mtd_str_t             user_key[2];   /* old, new; data may be NULL */
-    long long             user_left;
-    unsigned              write:1;
-} mtdctl_work_t;
+#include "mtdctl_store.h"
 
 
 static int mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes,
@@ -38,112 +16,19 @@ static int mtdctl_store_hear_alias(mtdctl_t *ctl, mtdctl_work_t *w,
     size_t i);
 static int mtdctl_store_spoil(mtdctl_t *ctl, mtdctl_work_t *w, int status);
 static int mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_store_merge_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
 static int mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
+static int mtdctl_store_ask_others(mtdctl_t *ctl, mtdctl_work_t *w);
 static int mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_store_hear_owner(mtdctl_t *ctl, mtdctl_work_t *w,
+    mtdctl_work_alias_t *alias);
 static int mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w,
     unsigned i);
-static int mtdctl_store_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n);
-static void mtdctl_store_write_hash(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_store_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_store_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
 
 
 static const mtd_str_t  mtdctl_store_id = mtdctl_string("id");
 static const mtd_str_t  mtdctl_store_list = mtdctl_string("aliases");
 static const mtd_str_t  mtdctl_store_user = mtdctl_string("user");
-
-
-static mtd_str_t
-mtdctl_store_audit_key(mtdctl_t *ctl)
-{
-    u_char     *p;
-    mtd_str_t   key;
-
-    key.len = ctl->names.prefix.len + sizeof("audit") - 1;
-    key.data = p = mtdctl_alloc(ctl, key.len + 1);
-
-    if (ctl->names.prefix.len) {
-        memcpy(p, ctl->names.prefix.data, ctl->names.prefix.len);
-        p += ctl->names.prefix.len;
-    }
-
-    memcpy(p, "audit", sizeof("audit") - 1);
-
-    return key;
-}
-
-
-/* inside EXEC a wrong type would be found too late to undo the rest */
-
-int
-mtdctl_store_audit_check(mtdctl_t *ctl)
-{
-    int          status;
-    mtd_str_t    key;
-    redisReply  *reply;
-
-    key = mtdctl_store_audit_key(ctl);
-
-    mtdctl_redis_key(ctl, "TYPE", &key);
-
-    status = mtdctl_redis_command(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    if (strcmp(reply->str, "stream") != 0 && strcmp(reply->str, "none") != 0)
-    {
-        status = mtdctl_fail(ctl, MTDCTL_STORE, "key \"%s\" in Redis is to be"
-                             " a stream, but holds a %.20s",
-                             (char *) key.data, reply->str);
-    }
-
-    freeReplyObject(reply);
-
-    return status;
-}
-
-
-/* the device is named as in its key, so that a pseudonym stays one */
-
-void
-mtdctl_store_audit(mtdctl_t *ctl, const char *what, const mtd_str_t *key)
-{
-    size_t      skip;
-    mtd_str_t   audit, id;
-
-    audit = mtdctl_store_audit_key(ctl);
-
-    skip = ctl->names.prefix.len + sizeof("device:") - 1;
-    id.data = key->data + skip;
-    id.len = key->len - skip;
-
-    mtdctl_redis_begin(ctl, "XADD");
-    mtdctl_redis_arg(ctl, &audit);
-    mtdctl_redis_text(ctl, "MAXLEN");
-    mtdctl_redis_text(ctl, "~");
-    mtdctl_redis_text(ctl, MTDCTL_AUDIT);
-    mtdctl_redis_text(ctl, "*");
-    mtdctl_redis_text(ctl, "who");
-    mtdctl_redis_text(ctl, ctl->who);
-    mtdctl_redis_text(ctl, "what");
-    mtdctl_redis_text(ctl, what);
-    mtdctl_redis_text(ctl, "id");
-    mtdctl_redis_arg(ctl, &id);
-    mtdctl_redis_end(ctl);
-}
-
-
-void
-mtdctl_store_audit_expire(mtdctl_t *ctl)
-{
-    mtd_str_t  key;
-
-    key = mtdctl_store_audit_key(ctl);
-
-    mtdctl_redis_expire(ctl, &key, (ctl->ttl > MTDCTL_AUDIT_TTL)
-                                   ? ctl->ttl : MTDCTL_AUDIT_TTL);
-}
 
 
 /*
@@ -222,7 +107,7 @@ mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
     }
 
     if (writes && !ctl->dry) {
-        return mtdctl_store_write(ctl, work, n);
+        return mtdctl_write(ctl, work, n);
     }
 
     mtdctl_redis_begin(ctl, "UNWATCH");
@@ -426,8 +311,7 @@ mtdctl_store_spoil(mtdctl_t *ctl, mtdctl_work_t *w, int status)
 static int
 mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
 {
-    size_t            i, k;
-    mtd_str_t         list;
+    size_t            i;
     mtdctl_pair_t    *pair;
     mtdctl_change_t  *change;
 
@@ -453,22 +337,29 @@ mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
 
     mtdctl_record_threat(ctl, &w->next, &change->fields);
     mtdctl_record_reported(ctl, &w->next, &change->fields);
-    mtdctl_record_aliases(ctl, &w->stored, &w->aliases);
 
     w->write = !change->lazy || w->left < ctl->ttl / 2;
+
+    return mtdctl_store_merge_aliases(ctl, w);
+}
+
+
+static int
+mtdctl_store_merge_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t            i;
+    mtd_str_t         list;
+    mtdctl_pair_t    *pair;
+    mtdctl_change_t  *change;
+
+    change = w->change;
+
+    mtdctl_record_aliases(ctl, &w->stored, &w->aliases);
 
     for (i = 0; i < change->aliases.n; i++) {
         pair = &change->aliases.pair[i];
 
-        for (k = 0; k < w->aliases.n; k++) {
-            if (mtdctl_equal(&w->aliases.pair[k].name, &pair->name)
-                && mtdctl_equal(&w->aliases.pair[k].value, &pair->value))
-            {
-                break;
-            }
-        }
-
-        if (k == w->aliases.n) {
+        if (!mtdctl_record_has(&w->aliases, pair)) {
             mtdctl_add(ctl, &w->aliases, &pair->name, &pair->value);
         }
 
@@ -501,55 +392,16 @@ mtdctl_store_merge(mtdctl_t *ctl, mtdctl_work_t *w)
 static int
 mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
 {
-    int                   status;
-    size_t                i, k;
-    mtd_str_t            *user[2], folded;
-    mtdctl_work_t        *w;
-    mtdctl_work_alias_t  *alias;
+    int     status;
+    size_t  i;
 
     for (i = 0; i < n; i++) {
-        w = &work[i];
+        if (work[i].write) {
+            status = mtdctl_store_ask_others(ctl, &work[i]);
 
-        if (!w->write) {
-            continue;
-        }
-
-        user[0] = mtdctl_find(&w->stored, &mtdctl_store_user);
-        user[1] = mtdctl_find(&w->next, &mtdctl_store_user);
-
-        for (k = 0; k < 2; k++) {
-
-            /* a name that others left and we would not take has no set */
-
-            if (user[k] == NULL
-                || mtdctl_value_user(ctl, user[k], &folded) != 0)
-            {
-                continue;
-            }
-
-            status = mtdctl_record_user_key(ctl, &folded, &w->user_key[k]);
             if (status != 0) {
                 return status;
             }
-
-            mtdctl_redis_key(ctl, "TYPE", &w->user_key[k]);
-            mtdctl_redis_key(ctl, "TTL", &w->user_key[k]);
-        }
-
-        for (k = 0; k < w->change->aliases.n; k++) {
-            alias = &w->alias[k];
-
-            if (alias->owner.len == 0
-                || mtdctl_equal(&alias->owner, &w->change->id)
-                || mtdctl_record_device_key(ctl, &alias->owner,
-                                           &alias->owner_key)
-                   != 0)
-            {
-                continue;
-            }
-
-            mtdctl_redis_key(ctl, "WATCH", &alias->owner_key);
-            mtdctl_redis_key(ctl, "HGETALL", &alias->owner_key);
         }
     }
 
@@ -568,18 +420,63 @@ mtdctl_store_others(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
 
 
 static int
-mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
+mtdctl_store_ask_others(mtdctl_t *ctl, mtdctl_work_t *w)
 {
     int                   status;
-    size_t                i, k, j;
-    redisReply           *reply;
-    mtdctl_pair_t        *taken;
-    mtdctl_pairs_t        record, aliases, left;
+    size_t                i;
+    mtd_str_t            *user[2], folded;
     mtdctl_work_alias_t  *alias;
 
-    for (k = 0; k < 2; k++) {
-        if (w->user_key[k].data) {
-            status = mtdctl_store_hear_user(ctl, w, k);
+    user[0] = mtdctl_find(&w->stored, &mtdctl_store_user);
+    user[1] = mtdctl_find(&w->next, &mtdctl_store_user);
+
+    for (i = 0; i < 2; i++) {
+
+        /* a name that others left and we would not take has no set */
+
+        if (user[i] == NULL || mtdctl_value_user(ctl, user[i], &folded) != 0)
+        {
+            continue;
+        }
+
+        status = mtdctl_record_user_key(ctl, &folded, &w->user_key[i]);
+        if (status != 0) {
+            return status;
+        }
+
+        mtdctl_redis_key(ctl, "TYPE", &w->user_key[i]);
+        mtdctl_redis_key(ctl, "TTL", &w->user_key[i]);
+    }
+
+    for (i = 0; i < w->change->aliases.n; i++) {
+        alias = &w->alias[i];
+
+        if (alias->owner.len == 0
+            || mtdctl_equal(&alias->owner, &w->change->id)
+            || mtdctl_record_device_key(ctl, &alias->owner,
+                                        &alias->owner_key)
+               != 0)
+        {
+            continue;
+        }
+
+        mtdctl_redis_key(ctl, "WATCH", &alias->owner_key);
+        mtdctl_redis_key(ctl, "HGETALL", &alias->owner_key);
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int     status;
+    size_t  i;
+
+    for (i = 0; i < 2; i++) {
+        if (w->user_key[i].data) {
+            status = mtdctl_store_hear_user(ctl, w, i);
 
             if (status != 0) {
                 return status;
@@ -588,61 +485,67 @@ mtdctl_store_hear_others(mtdctl_t *ctl, mtdctl_work_t *w)
     }
 
     for (i = 0; i < w->change->aliases.n; i++) {
-        alias = &w->alias[i];
+        if (w->alias[i].owner_key.data) {
+            status = mtdctl_store_hear_owner(ctl, w, &w->alias[i]);
 
-        if (alias->owner_key.data == NULL) {
-            continue;
-        }
-
-        status = mtdctl_redis_command(ctl, &reply);    /* WATCH */
-        if (status != 0) {
-            return status;
-        }
-
-        freeReplyObject(reply);
-
-        status = mtdctl_redis_reply(ctl, &reply);
-        if (status != 0) {
-            return status;
-        }
-
-        status = mtdctl_redis_check(ctl, reply, &alias->owner_key);
-        mtdctl_record_read(ctl, reply, &record);
-        freeReplyObject(reply);
-
-        status = mtdctl_store_spoil(ctl, w, status);
-        if (status != 0) {
-            return status;
-        }
-
-        mtdctl_record_aliases(ctl, &record, &aliases);
-        memset(&left, 0, sizeof(mtdctl_pairs_t));
-
-        for (k = 0; k < aliases.n; k++) {
-
-            for (j = 0; j < w->change->aliases.n; j++) {
-                taken = &w->change->aliases.pair[j];
-
-                if (mtdctl_equal(&taken->name, &aliases.pair[k].name)
-                    && mtdctl_equal(&taken->value, &aliases.pair[k].value))
-                {
-                    break;
-                }
-            }
-
-            if (j == w->change->aliases.n) {
-                mtdctl_add(ctl, &left, &aliases.pair[k].name,
-                           &aliases.pair[k].value);
+            if (status != 0) {
+                return status;
             }
         }
+    }
 
-        alias->owner_left = mtdctl_record_join(ctl, &left);
+    return 0;
+}
 
-        /* its list may not name the alias, or it may be no record at all */
 
-        if (left.n == aliases.n) {
-            alias->owner_key.data = NULL;
+static int
+mtdctl_store_hear_owner(mtdctl_t *ctl, mtdctl_work_t *w,
+    mtdctl_work_alias_t *alias)
+{
+    int              status;
+    size_t           i;
+    redisReply      *reply;
+    mtdctl_pair_t   *pair;
+    mtdctl_pairs_t   record, aliases, left;
+
+    status = mtdctl_redis_command(ctl, &reply);        /* WATCH */
+    if (status != 0) {
+        return status;
+    }
+
+    freeReplyObject(reply);
+
+    status = mtdctl_redis_reply(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    status = mtdctl_redis_check(ctl, reply, &alias->owner_key);
+    mtdctl_record_read(ctl, reply, &record);
+    freeReplyObject(reply);
+
+    status = mtdctl_store_spoil(ctl, w, status);
+    if (status != 0) {
+        return status;
+    }
+
+    mtdctl_record_aliases(ctl, &record, &aliases);
+    memset(&left, 0, sizeof(mtdctl_pairs_t));
+
+    for (i = 0; i < aliases.n; i++) {
+        pair = &aliases.pair[i];
+
+        if (!mtdctl_record_has(&w->change->aliases, pair)) {
+            mtdctl_add(ctl, &left, &pair->name, &pair->value);
         }
+    }
+
+    alias->owner_left = mtdctl_record_join(ctl, &left);
+
+    /* its list may not name the alias, or it may be no record at all */
+
+    if (left.n == aliases.n) {
+        alias->owner_key.data = NULL;
     }
 
     return 0;
@@ -679,187 +582,4 @@ mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w, unsigned i)
                mtdctl_fail(ctl, MTDCTL_BAD, "key \"%.300s\" in Redis holds"
                            " another type of value",
                            mtdctl_show(ctl, &w->user_key[i])));
-}
-
-
-static int
-mtdctl_store_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
-{
-    int     status;
-    size_t  i;
-
-    mtdctl_redis_begin(ctl, "MULTI");
-    mtdctl_redis_end(ctl);
-
-    for (i = 0; i < n; i++) {
-        if (work[i].write) {
-            mtdctl_store_write_hash(ctl, &work[i]);
-            mtdctl_store_write_aliases(ctl, &work[i]);
-            mtdctl_store_write_user(ctl, &work[i]);
-            mtdctl_store_audit(ctl, work[i].change->what, &work[i].key);
-        }
-    }
-
-    mtdctl_store_audit_expire(ctl);
-
-    status = mtdctl_redis_exec(ctl);
-
-    for (i = 0; i < n && status == 0; i++) {
-        work[i].change->written = work[i].write;
-    }
-
-    return status;
-}
-
-
-static void
-mtdctl_store_write_hash(mtdctl_t *ctl, mtdctl_work_t *w)
-{
-    size_t          i, n;
-    mtd_str_t      *old;
-    mtdctl_pair_t  *pair;
-
-    mtdctl_redis_begin(ctl, "HSET");
-    mtdctl_redis_arg(ctl, &w->key);
-
-    n = 0;
-
-    for (i = 0; i < w->next.n; i++) {
-        pair = &w->next.pair[i];
-        old = mtdctl_find(&w->stored, &pair->name);
-
-        if (old == NULL || !mtdctl_equal(old, &pair->value)) {
-            mtdctl_redis_arg(ctl, &pair->name);
-            mtdctl_redis_arg(ctl, &pair->value);
-            n++;
-        }
-    }
-
-    if (n) {
-        mtdctl_redis_end(ctl);
-    }
-
-    mtdctl_redis_begin(ctl, "HDEL");
-    mtdctl_redis_arg(ctl, &w->key);
-
-    n = 0;
-
-    for (i = 0; i < w->stored.n; i++) {
-        pair = &w->stored.pair[i];
-
-        if (mtdctl_find(&w->next, &pair->name) == NULL) {
-            mtdctl_redis_arg(ctl, &pair->name);
-            n++;
-        }
-    }
-
-    if (n) {
-        mtdctl_redis_end(ctl);
-    }
-
-    mtdctl_redis_expire(ctl, &w->key, ctl->ttl);
-}
-
-
-/*
- * The aliases that were there before are as old as the record: one that is
- * gone comes back, one that somebody else has given away is left alone.
- */
-
-static void
-mtdctl_store_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
-{
-    size_t                i, k, n;
-    mtd_str_t             key;
-    mtdctl_work_alias_t  *alias;
-
-    n = w->change->aliases.n;
-
-    for (i = 0; i < n; i++) {
-        alias = &w->alias[i];
-
-        mtdctl_redis_begin(ctl, "SET");
-        mtdctl_redis_arg(ctl, &alias->key);
-        mtdctl_redis_arg(ctl, &w->change->id);
-        mtdctl_redis_text(ctl, "EX");
-        mtdctl_redis_number(ctl, ctl->ttl);
-        mtdctl_redis_end(ctl);
-
-        if (alias->owner_key.data == NULL) {
-            continue;
-        }
-
-        if (alias->owner_left.len == 0) {
-            mtdctl_redis_begin(ctl, "HDEL");
-            mtdctl_redis_arg(ctl, &alias->owner_key);
-            mtdctl_redis_arg(ctl, &mtdctl_store_list);
-
-        } else {
-            mtdctl_redis_begin(ctl, "HSET");
-            mtdctl_redis_arg(ctl, &alias->owner_key);
-            mtdctl_redis_arg(ctl, &mtdctl_store_list);
-            mtdctl_redis_arg(ctl, &alias->owner_left);
-        }
-
-        mtdctl_redis_end(ctl);
-        mtdctl_store_audit(ctl, "alias taken", &alias->owner_key);
-    }
-
-    for (i = 0; i < w->aliases.n; i++) {
-        if (mtdctl_record_alias_key(ctl, &w->aliases.pair[i].name,
-                                   &w->aliases.pair[i].value, &key)
-            != 0)
-        {
-            continue;
-        }
-
-        for (k = 0; k < n; k++) {
-            if (mtdctl_equal(&w->alias[k].key, &key)) {
-                break;
-            }
-        }
-
-        if (k < n) {
-            continue;
-        }
-
-        mtdctl_redis_begin(ctl, "SET");
-        mtdctl_redis_arg(ctl, &key);
-        mtdctl_redis_arg(ctl, &w->change->id);
-        mtdctl_redis_text(ctl, "EX");
-        mtdctl_redis_number(ctl, ctl->ttl);
-        mtdctl_redis_text(ctl, "NX");
-        mtdctl_redis_end(ctl);
-
-        mtdctl_redis_expire(ctl, &key, ctl->ttl);
-    }
-}
-
-
-/* one user's devices may have different TTLs: the longest holds */
-
-static void
-mtdctl_store_write_user(mtdctl_t *ctl, mtdctl_work_t *w)
-{
-    mtd_str_t  *old, *new;
-
-    old = &w->user_key[0];
-    new = &w->user_key[1];
-
-    if (old->data && (new->data == NULL || !mtdctl_equal(old, new))) {
-        mtdctl_redis_begin(ctl, "SREM");
-        mtdctl_redis_arg(ctl, old);
-        mtdctl_redis_arg(ctl, &w->change->id);
-        mtdctl_redis_end(ctl);
-    }
-
-    if (new->data) {
-        mtdctl_redis_begin(ctl, "SADD");
-        mtdctl_redis_arg(ctl, new);
-        mtdctl_redis_arg(ctl, &w->change->id);
-        mtdctl_redis_end(ctl);
-
-        mtdctl_redis_expire(ctl, new, (w->user_left > ctl->ttl)
-                                      ? (long) w->user_left : ctl->ttl);
-    }
 }

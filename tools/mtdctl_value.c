@@ -216,9 +216,8 @@ int
 mtdctl_value_add_alias(mtdctl_t *ctl, mtdctl_change_t *change,
     const mtd_str_t *kind, const mtd_str_t *text)
 {
-    size_t          i;
-    mtd_str_t       name, value;
-    mtdctl_pair_t  *pair;
+    mtd_str_t      name, value;
+    mtdctl_pair_t  alias;
 
     if (mtdctl_value_kind(ctl, kind, &name) != 0
         || mtdctl_value_alias(ctl, &name, text, &value) != 0)
@@ -226,14 +225,11 @@ mtdctl_value_add_alias(mtdctl_t *ctl, mtdctl_change_t *change,
         return MTDCTL_BAD;
     }
 
-    for (i = 0; i < change->aliases.n; i++) {
-        pair = &change->aliases.pair[i];
+    alias.name = name;
+    alias.value = value;
 
-        if (mtdctl_equal(&pair->name, &name)
-            && mtdctl_equal(&pair->value, &value))
-        {
-            return 0;
-        }
+    if (mtdctl_record_has(&change->aliases, &alias)) {
+        return 0;
     }
 
     if (change->aliases.n == MTDCTL_ALIASES) {

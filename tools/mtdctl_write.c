@@ -1,0 +1,198 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "mtdctl_store.h"
+
+
+static void mtdctl_write_hash(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_old_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
+
+
+static const mtd_str_t  mtdctl_write_list = mtdctl_string("aliases");
+
+
+int
+mtdctl_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
+{
+    int     status;
+    size_t  i;
+
+    mtdctl_redis_begin(ctl, "MULTI");
+    mtdctl_redis_end(ctl);
+
+    for (i = 0; i < n; i++) {
+        if (work[i].write) {
+            mtdctl_write_hash(ctl, &work[i]);
+            mtdctl_write_aliases(ctl, &work[i]);
+            mtdctl_write_old_aliases(ctl, &work[i]);
+            mtdctl_write_user(ctl, &work[i]);
+            mtdctl_audit(ctl, work[i].change->what, &work[i].key);
+        }
+    }
+
+    mtdctl_audit_expire(ctl);
+
+    status = mtdctl_redis_exec(ctl);
+
+    for (i = 0; i < n && status == 0; i++) {
+        work[i].change->written = work[i].write;
+    }
+
+    return status;
+}
+
+
+static void
+mtdctl_write_hash(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t          i, n;
+    mtd_str_t      *old;
+    mtdctl_pair_t  *pair;
+
+    mtdctl_redis_begin(ctl, "HSET");
+    mtdctl_redis_arg(ctl, &w->key);
+
+    n = 0;
+
+    for (i = 0; i < w->next.n; i++) {
+        pair = &w->next.pair[i];
+        old = mtdctl_find(&w->stored, &pair->name);
+
+        if (old == NULL || !mtdctl_equal(old, &pair->value)) {
+            mtdctl_redis_arg(ctl, &pair->name);
+            mtdctl_redis_arg(ctl, &pair->value);
+            n++;
+        }
+    }
+
+    if (n) {
+        mtdctl_redis_end(ctl);
+    }
+
+    mtdctl_redis_begin(ctl, "HDEL");
+    mtdctl_redis_arg(ctl, &w->key);
+
+    n = 0;
+
+    for (i = 0; i < w->stored.n; i++) {
+        pair = &w->stored.pair[i];
+
+        if (mtdctl_find(&w->next, &pair->name) == NULL) {
+            mtdctl_redis_arg(ctl, &pair->name);
+            n++;
+        }
+    }
+
+    if (n) {
+        mtdctl_redis_end(ctl);
+    }
+
+    mtdctl_redis_expire(ctl, &w->key, ctl->ttl);
+}
+
+
+static void
+mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t                i;
+    mtdctl_work_alias_t  *alias;
+
+    for (i = 0; i < w->change->aliases.n; i++) {
+        alias = &w->alias[i];
+
+        mtdctl_redis_begin(ctl, "SET");
+        mtdctl_redis_arg(ctl, &alias->key);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_text(ctl, "EX");
+        mtdctl_redis_number(ctl, ctl->ttl);
+        mtdctl_redis_end(ctl);
+
+        if (alias->owner_key.data == NULL) {
+            continue;
+        }
+
+        if (alias->owner_left.len == 0) {
+            mtdctl_redis_begin(ctl, "HDEL");
+            mtdctl_redis_arg(ctl, &alias->owner_key);
+            mtdctl_redis_arg(ctl, &mtdctl_write_list);
+
+        } else {
+            mtdctl_redis_begin(ctl, "HSET");
+            mtdctl_redis_arg(ctl, &alias->owner_key);
+            mtdctl_redis_arg(ctl, &mtdctl_write_list);
+            mtdctl_redis_arg(ctl, &alias->owner_left);
+        }
+
+        mtdctl_redis_end(ctl);
+        mtdctl_audit(ctl, "alias taken", &alias->owner_key);
+    }
+}
+
+
+/*
+ * The aliases that were there before are as old as the record: one that is
+ * gone comes back, one that somebody else has given away is left alone.
+ */
+
+static void
+mtdctl_write_old_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    size_t          i;
+    mtd_str_t       key;
+    mtdctl_pair_t  *pair;
+
+    for (i = 0; i < w->aliases.n; i++) {
+        pair = &w->aliases.pair[i];
+
+        if (mtdctl_record_has(&w->change->aliases, pair)
+            || mtdctl_record_alias_key(ctl, &pair->name, &pair->value, &key)
+               != 0)
+        {
+            continue;
+        }
+
+        mtdctl_redis_begin(ctl, "SET");
+        mtdctl_redis_arg(ctl, &key);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_text(ctl, "EX");
+        mtdctl_redis_number(ctl, ctl->ttl);
+        mtdctl_redis_text(ctl, "NX");
+        mtdctl_redis_end(ctl);
+
+        mtdctl_redis_expire(ctl, &key, ctl->ttl);
+    }
+}
+
+
+/* one user's devices may have different TTLs: the longest holds */
+
+static void
+mtdctl_write_user(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    mtd_str_t  *old, *new;
+
+    old = &w->user_key[0];
+    new = &w->user_key[1];
+
+    if (old->data && (new->data == NULL || !mtdctl_equal(old, new))) {
+        mtdctl_redis_begin(ctl, "SREM");
+        mtdctl_redis_arg(ctl, old);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_end(ctl);
+    }
+
+    if (new->data) {
+        mtdctl_redis_begin(ctl, "SADD");
+        mtdctl_redis_arg(ctl, new);
+        mtdctl_redis_arg(ctl, &w->change->id);
+        mtdctl_redis_end(ctl);
+
+        mtdctl_redis_expire(ctl, new, (w->user_left > ctl->ttl)
+                                      ? (long) w->user_left : ctl->ttl);
+    }
+}
