@@ -82,7 +82,43 @@ is((ctl('device', 'set', 'n', @many, 'alias=imei:0'))[0], 2, '65 at once');
 is(redis('EXISTS', 'mtd:device:n'), 0, 'write nothing');
 
 
-# two writers: no alias of either is lost
+# two writers that have read the same record: no alias of either is lost;
+# a pause holds back what writes, EXEC with it
+
+ctl('device', 'set', 's', 'threat=secured');
+redis('CLIENT', 'PAUSE', '500', 'WRITE');
+
+my @both = map { ctl_start("both-$_", 'alias', 'set', 'eas', $_, 's') }
+    qw(one two);
+
+for (@both) {
+    waitpid $_, 0;
+    is($?, 0, 'a writer is done');
+}
+
+is(join(' ', sort split / /, hash('mtd:device:s')->{aliases}),
+   'eas:one eas:two', 'both aliases are listed');
+
+# two that want the same alias: one gets it
+
+ctl('device', 'set', 't', 'threat=secured');
+redis('CLIENT', 'PAUSE', '500', 'WRITE');
+
+@both = map { ctl_start("both-$_", 'alias', 'set', 'eas', 'three', $_) }
+    qw(s t);
+
+my @rc = map { waitpid $_, 0; $? >> 8 } @both;
+
+is(join(' ', sort @rc), '0 2', 'one is refused');
+
+my $has = $rc[0] ? 't' : 's';
+
+is(redis('GET', 'mtd:alias:eas:three'), $has, 'one has it');
+is(scalar(grep { (hash("mtd:device:$_")->{aliases} // '') =~ /eas:three/ }
+          qw(s t)), 1, 'one lists it');
+
+
+# many in turn
 
 ctl('device', 'set', 'r', 'threat=secured');
 

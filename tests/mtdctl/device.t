@@ -252,7 +252,7 @@ ctl('device', 'set', $id, 'threat=secured', 'user=alice@example.com',
     'alias=eas:a1', 'alias=imei:1');
 ctl('device', 'set', 'other', 'user=alice@example.com', 'alias=eas:a3');
 redis('HSET', "mtd:apps:$id", 'com.example', '{}');
-redis('SET', 'mtd:alias:imei:1', 'other');
+redis('SET', 'mtd:alias:imei:1', $id =~ tr/5/6/r);
 
 ($rc, $out, $err) = ctl('device', 'erase', $id);
 is("$rc|$out|$err", '0||', 'device erase');
