@@ -154,6 +154,7 @@ leak:ngx_event_process_init
 leak:ngx_set_environment
 leak:ngx_process_options
 leak:ngx_save_argv
+leak:ngx_regex_malloc
 END
 
 sanitized() {
