@@ -40,11 +40,12 @@ chmod 755 "$work"
 mkdir -p "$work/logs"
 
 finish() {
-    local file
+    local file pid
     for file in "$work"/*.pid; do
-        [ -s "$file" ] && kill -9 -- "$(cat "$file")" 2>/dev/null || true
+        [ -s "$file" ] || continue
+        pid=$(cat "$file")
+        kill -9 "$pid" $(pgrep -P "$pid") 2>/dev/null || true
     done
-    pkill -9 -f -- "$work" 2>/dev/null || true
     rm -rf "$work"
 }
 trap finish EXIT

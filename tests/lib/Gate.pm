@@ -1,0 +1,508 @@
+package Gate;
+
+# What the tests of a whole set-up share: a redis, a server that records what
+# it gets, the gate in front of it, all on unix sockets in a directory that
+# goes away, and a client in C.  Waits are for events, and end.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
+use JSON::PP ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(
+    $dir slurp spew wait_for
+    redis redis_start redis_stop redis_signal redis_load device commands
+    backend records
+    gate gate_signal master workers alive error_log access_log
+    ask get status stores
+    client client_start client_stop total
+);
+
+my $top = abs_path(dirname(__FILE__) . '/../..');
+my $nginx = $ENV{NGINX} || qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
+my $module = $ENV{MTD_MODULE} // "$top/build/ngx_http_mtd_module.so";
+my $owner = $$;
+my (%pid, %links);
+
+chomp $nginx;
+die "no module at $module, `make` builds it\n" if !-f $module;
+
+# workers of root are somebody else
+
+our $dir = tempdir(CLEANUP => 1);
+chmod 0755, $dir;
+mkdir "$dir/$_" for qw(temp logs);
+
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+$SIG{PIPE} = 'IGNORE';
+
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+
+        gate_stop();
+
+        for my $pid (values %pid) {
+            kill CONT => $pid;
+            kill KILL => $pid;
+            waitpid $pid, 0;
+        }
+
+        $? = $status;
+    }
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<:raw', $file or return '';
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+
+sub spew {
+    my ($file, $text) = @_;
+
+    open my $out, '>:raw', $file or die "$file: $!";
+    print $out $text;
+    close $out or die "$file: $!";
+}
+
+
+# the value of the test, or nothing after some seconds
+
+sub wait_for {
+    my ($test, $seconds) = @_;
+    my $end = time + ($seconds || 10);
+
+    for (;;) {
+        my $value = $test->();
+        return $value if $value;
+        return if time > $end;
+        sleep 0.005;
+    }
+}
+
+
+sub start {
+    my ($name, @command) = @_;
+
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDOUT, '>', "$dir/$name.out";
+        open STDERR, '>', "$dir/$name.err";
+        exec @command or POSIX::_exit(127);
+    }
+
+    return $pid{$name} = $pid;
+}
+
+
+# a program of tests/tools
+
+sub tool {
+    my ($name) = @_;
+    my $out = "$top/build/tests/$name";
+    my $source = "$top/tests/tools/$name.c";
+
+    if (!-x $out || -M $source < -M $out) {
+        system("mkdir -p '$top/build/tests'"
+               . " && \${CC:-cc} -O2 -o '$out.$$' '$source'"
+               . " && mv '$out.$$' '$out'") == 0
+            or die "$name does not compile\n";
+    }
+
+    return $out;
+}
+
+
+# redis
+
+sub redis_start {
+    my $socket = "$dir/redis.sock";
+
+    unlink $socket;
+    start(redis => 'redis-server', '--port', 0, '--unixsocket', $socket,
+          '--unixsocketperm', 777, '--dir', $dir, '--save', '',
+          '--appendonly', 'no', '--enable-debug-command', 'yes');
+
+    wait_for(sub { eval { redis('PING') eq 'PONG' } })
+        or die 'redis: ' . slurp("$dir/redis.out");
+}
+
+
+sub redis_stop {
+    my $pid = delete $pid{redis} or return;
+
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    %links = ();
+    unlink "$dir/redis.sock";
+}
+
+
+sub redis_signal { kill $_[0] => $pid{redis} }
+
+
+sub redis {
+    my $link = $links{$$} ||= IO::Socket::UNIX->new("$dir/redis.sock")
+        or die "redis: $!\n";
+
+    my $ok = print $link '*' . @_ . "\r\n",
+                   map { '$' . length($_) . "\r\n$_\r\n" } @_;
+    $link->flush;
+
+    return reply($link);
+}
+
+
+sub reply {
+    my ($link) = @_;
+
+    local $/ = "\r\n";
+    my $line = <$link>;
+
+    if (!defined $line) {
+        delete $links{$$};
+        die "redis is gone\n";
+    }
+
+    chomp $line;
+
+    my $type = substr $line, 0, 1, '';
+
+    return $line if $type eq '+' || $type eq ':';
+    die "redis: $line\n" if $type eq '-';
+    return if $line < 0;
+    return [ map { reply($link) } 1 .. $line ] if $type eq '*';
+
+    read $link, my $text, $line + 2;
+    return substr $text, 0, $line;
+}
+
+
+# many commands at once: $next returns one as a list, or nothing at the end
+
+sub redis_load {
+    my ($next) = @_;
+    my ($n, $text) = (0, '');
+
+    open my $out, '|-', "redis-cli -s '$dir/redis.sock' --pipe"
+        . " >'$dir/pipe.out' 2>&1" or die $!;
+
+    while (my @words = $next->()) {
+        $text .= '*' . @words . "\r\n"
+            . join '', map { '$' . length($_) . "\r\n$_\r\n" } @words;
+
+        if (++$n % 1000 == 0) {
+            print $out $text;
+            $text = '';
+        }
+    }
+
+    print $out $text;
+    close $out;
+    slurp("$dir/pipe.out") =~ /errors: 0, replies: $n\b/
+        or die 'redis-cli --pipe: ' . slurp("$dir/pipe.out");
+}
+
+
+# a device that is known by its own name
+
+sub device {
+    my ($id, %fields) = @_;
+
+    %fields = (threat => 'secured', compliance => 'compliant',
+               enrolled => 'mdm', %fields);
+
+    redis('HSET', "mtd:device:$id", %fields);
+    redis('SET', "mtd:alias:$_:$id", $id, 'EX', 3600) for qw(serial eas);
+    redis('EXPIRE', "mtd:device:$id", 3600);
+}
+
+
+# how often redis was asked
+
+sub commands {
+    my %n = map { $_ => 0 } qw(get hmget);
+
+    $n{$1} = $2 while redis('INFO', 'commandstats')
+        =~ /^cmdstat_(\w+):calls=(\d+)/gm;
+
+    return \%n;
+}
+
+
+# the server behind
+
+sub backend {
+    my ($name, @mode) = @_;
+    my $file = "$dir/$name.record";
+
+    unlink $file;
+    start($name => tool('record_backend'), "$dir/$name.sock", $file, @mode);
+    wait_for(sub { -S "$dir/$name.sock" && -e $file
+                   && IO::Socket::UNIX->new("$dir/$name.sock") })
+        or die slurp("$dir/$name.err");
+}
+
+
+# all that it got since the last time
+
+my %read;
+
+sub records {
+    my ($name) = @_;
+    my @records;
+
+    open my $in, '<:raw', "$dir/$name.record" or die $!;
+    seek $in, $read{$name} || 0, 0;
+
+    while (my $len = <$in>) {
+        read($in, my $text, $len) == $len or die 'a record is cut';
+        push @records, $text;
+    }
+
+    $read{$name} = tell $in;
+
+    return @records;
+}
+
+
+# the gate: main and http are texts; every request is logged as
+# "STATUS DECISION REASON LOOKUP"
+
+sub configuration {
+    my (%conf) = @_;
+    my @temp = map { "${_}_temp_path $dir/temp;" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+    my $user = $> == 0 ? 'user root;' : '';
+    my $workers = $conf{workers} || 2;
+    my $connections = $conf{connections} || 1024;
+
+    $conf{main} //= '';
+
+    spew("$dir/nginx.conf", <<"END");
+load_module $module;
+$user
+worker_processes $workers;
+pid $dir/nginx.pid;
+error_log $dir/logs/error.log info;
+$conf{main}
+events {
+    worker_connections $connections;
+}
+http {
+    @temp
+    log_format told '\$status \$mtd_decision \$mtd_reason \$mtd_lookup';
+    access_log $dir/logs/access.log told;
+    keepalive_requests 100000000;
+    client_header_timeout 60s;
+    $conf{http}
+}
+END
+}
+
+
+sub gate {
+    my (%conf) = @_;
+
+    configuration(%conf);
+
+    my @command = ($nginx, '-p', $dir, '-e', "$dir/logs/error.log", '-c',
+                   "$dir/nginx.conf");
+
+    return gate_signal('HUP') if $conf{reload};
+
+    my $pid = start('nginx.start', @command);
+    waitpid $pid, 0;
+    my $failed = $?;
+    delete $pid{'nginx.start'};
+
+    die 'nginx: ' . error_log() . slurp("$dir/nginx.start.err") if $failed;
+
+    wait_for(sub { master() }) or die 'nginx has no pid';
+}
+
+
+sub master {
+    my ($pid) = slurp("$dir/nginx.pid") =~ /^(\d+)\n/;
+    return $pid;
+}
+
+
+sub workers {
+    my $pid = $_[0] || master() or return;
+    my @pids;
+
+    for my $file (glob '/proc/[0-9]*/stat') {
+        my ($child, $state, $parent) =
+            slurp($file) =~ /^(\d+) \(.*\) (\S) (\d+) /s or next;
+        push @pids, $child if $parent == $pid && $state ne 'Z';
+    }
+
+    return grep { slurp("/proc/$_/cmdline") =~ /^nginx: worker process\b(?!.*shutting)/ }
+           @pids;
+}
+
+
+sub gate_signal {
+    my ($signal) = @_;
+    kill $signal => master();
+}
+
+
+sub gate_stop {
+    my %seen;
+
+    for (1 .. 3) {
+        my $pid = master() or last;
+
+        kill TERM => $pid or last;
+        wait_for(sub { !alive($pid) }) or kill KILL => $pid;
+    }
+}
+
+
+sub alive { return -d "/proc/$_[0]" && slurp("/proc/$_[0]/stat") !~ /\) Z / }
+
+sub error_log { return slurp("$dir/logs/error.log") }
+sub access_log { return slurp("$dir/logs/access.log") }
+
+
+# one connection that is kept, and its answer: { status, body, headers in
+# lower case }; undef if there was none
+
+sub ask {
+    my ($link, $text) = @_;
+
+    print $link $text or return;
+    $link->flush;
+
+    local $/ = "\r\n\r\n";
+    my $head = <$link> // return;
+    my %answer = (head => $head, body => '');
+
+    ($answer{status}) = $head =~ m{^HTTP/1\.\d (\d+)} or return;
+
+    while ($head =~ /^([^\s:]+):[ ]?(.*?)\r$/gm) {
+        $answer{lc $1} = exists $answer{lc $1} ? "$answer{lc $1}, $2" : $2;
+    }
+
+    if (my $len = $answer{'content-length'}) {
+        read($link, $answer{body}, $len) == $len or return;
+    }
+
+    return \%answer;
+}
+
+
+sub get {
+    my ($target, %o) = @_;
+
+    my $link = IO::Socket::UNIX->new("$dir/" . ($o{at} || 'gate') . '.sock')
+        or return;
+
+    return ask($link, "GET $target HTTP/1.1\r\nHost: mail.example.com\r\n"
+                      . "Connection: close\r\n"
+                      . join('', map { "$_\r\n" } @{ $o{headers} || [] })
+                      . "\r\n");
+}
+
+
+sub status {
+    my $answer = get('/status', at => $_[0]) or return;
+    return $answer->{status} == 200 && JSON::PP::decode_json($answer->{body});
+}
+
+
+# a store as every worker sees it, by pid; one of them may take many
+# connections in a row, so connections are held until all have been met
+
+sub stores {
+    my ($name, $at) = @_;
+    my %pids = map { $_ => 1 } workers();
+    my (%stores, @links);
+
+    for (1 .. 200) {
+        my $link = IO::Socket::UNIX->new("$dir/" . ($at || 'gate') . '.sock')
+            or last;
+        push @links, $link;
+
+        my $answer = ask($link, "GET /status HTTP/1.1\r\n"
+                                . "Host: mail.example.com\r\n\r\n") or next;
+        my $json = JSON::PP::decode_json($answer->{body});
+
+        $stores{ $json->{pid} } = $json->{stores}{$name};
+        last if !grep { !$stores{$_} } keys %pids;
+    }
+
+    return \%stores;
+}
+
+
+# the client: { counts => { "CLASS STATUS VALUE..." => N }, sent, answered,
+# retried, lost, unanswered, ms, p50, p99, max }
+
+sub client {
+    my @args = @_;
+
+    client_start('client', @args);
+    return client_stop('client', 1);
+}
+
+
+sub client_start {
+    my ($name, $at, @args) = @_;
+
+    start($name, tool('load_client'), @args, "$dir/$at.sock");
+}
+
+
+sub client_stop {
+    my ($name, $finish) = @_;
+    my $pid = delete $pid{$name};
+    my %result = (counts => {});
+
+    kill TERM => $pid if !$finish;
+    waitpid $pid, 0;
+    die 'load_client: ' . slurp("$dir/$name.err") if $?;
+
+    for (split /\n/, slurp("$dir/$name.out")) {
+        if (/^# (\w+) (\S+)/) {
+            $result{$1} = $2;
+
+        } elsif (/^(\d+)\t(.*)/) {
+            $result{counts}{$2 =~ tr/\t/ /r} += $1;
+        }
+    }
+
+    return \%result;
+}
+
+
+# how many of the answers match
+
+sub total {
+    my ($result, $pattern) = @_;
+    my $n = 0;
+
+    for (keys %{ $result->{counts} }) {
+        $n += $result->{counts}{$_} if /$pattern/;
+    }
+
+    return $n;
+}
+
+
+1;
