@@ -206,7 +206,7 @@ ask "POST Ping" "403 remediate threat_level HIT" "${request[@]}"
 step "Her browser is sent to the page that says what to do."
 ask "GET /owa/" "302 remediate threat_level MISS" \
     "${browser[@]}" --cert "$dir/phone.pem" "$mail_tls/owa/"
-shows "Location: $mail_tls/remediate"
+shows "Location: /remediate"
 ask "GET /remediate" "200 allow exempt -" \
     "${browser[@]}" --cert "$dir/phone.pem" "$mail_tls/remediate"
 shows "<title>Your device needs attention</title>"

@@ -285,16 +285,20 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_identity_t *id, ngx_uint_t n)
 {
     ngx_int_t            rc;
-    ngx_uint_t           i, k;
+    ngx_uint_t           i, k, slots;
     ngx_mtd_slot_t      *slot;
     ngx_mtd_lookup_t    *lookup;
     ngx_http_mtd_ask_t  *ask;
     ngx_http_cleanup_t  *cln;
 
-    ask = ngx_palloc(r->pool, sizeof(ngx_http_mtd_ask_t));
-    lookup = ngx_pcalloc(r->pool, sizeof(ngx_mtd_lookup_t)
-                                  + (NGX_MTD_LOOKUP_SLOTS - 1)
-                                    * sizeof(ngx_mtd_slot_t));
+    for (i = 0, slots = 0; i < n; i++) {
+        slots += id[i].n;
+    }
+
+    ask = ngx_palloc(r->pool, offsetof(ngx_http_mtd_ask_t, identity)
+                              + n * sizeof(ngx_http_mtd_identity_t));
+    lookup = ngx_pcalloc(r->pool, offsetof(ngx_mtd_lookup_t, slot)
+                                  + slots * sizeof(ngx_mtd_slot_t));
 
     if (ask == NULL || lookup == NULL) {
         return NGX_ERROR;

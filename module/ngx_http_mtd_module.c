@@ -836,7 +836,9 @@ ngx_http_mtd_init_process(ngx_cycle_t *cycle)
     store = mmcf->stores.elts;
 
     for (i = 0; i < mmcf->stores.nelts; i++) {
-        ngx_mtd_store_init_process(store[i], cycle->log);
+        if (ngx_mtd_store_init_process(store[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

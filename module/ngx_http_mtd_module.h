@@ -140,10 +140,10 @@ typedef struct {
 
 struct ngx_http_mtd_ask_s {
     ngx_http_request_t           *request;
-    ngx_uint_t                    owner[NGX_MTD_LOOKUP_SLOTS];
-    ngx_http_mtd_identity_t       identity[NGX_HTTP_MTD_IDENTITIES];
     uint64_t                      started;      /* microseconds */
     ngx_mtd_lookup_t             *lookup;
+    ngx_uint_t                    owner[NGX_MTD_LOOKUP_SLOTS];
+    ngx_http_mtd_identity_t       identity[1];  /* as many as there are */
 };
 
 

@@ -78,16 +78,36 @@ static void ngx_mtd_lookup_finish(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_timeout(ngx_event_t *ev);
 
 
-void
-ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups)
+ngx_int_t
+ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool)
 {
-    ngx_uint_t  i;
+    ngx_str_t         argv[2 + MTD_FIELD_N];
+    ngx_uint_t        i;
+    const mtd_str_t  *field;
 
     ngx_queue_init(&lookups->unsent);
 
     for (i = 0; i < NGX_MTD_LOOKUP_BUCKETS; i++) {
         ngx_queue_init(&lookups->asked[i]);
     }
+
+    ngx_str_set(&argv[0], "GET");
+    ngx_str_set(&argv[1], "");
+
+    if (ngx_mtd_resp_template(&lookups->get, argv, 2, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "HMGET");
+
+    for (i = 0; i < MTD_FIELD_N; i++) {
+        field = mtd_field_name(i);
+        argv[2 + i].data = field->data;
+        argv[2 + i].len = field->len;
+    }
+
+    return ngx_mtd_resp_template(&lookups->hmget, argv, 2 + MTD_FIELD_N,
+                                 pool);
 }
 
 
@@ -421,9 +441,6 @@ ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key)
 static ngx_int_t
 ngx_mtd_lookup_send(ngx_mtd_question_t *question)
 {
-    ngx_str_t           argv[2 + MTD_FIELD_N];
-    ngx_uint_t          argc, i;
-    const mtd_str_t    *field;
     ngx_mtd_lookups_t  *lookups;
 
     lookups = question->lookups;
@@ -440,27 +457,12 @@ ngx_mtd_lookup_send(ngx_mtd_question_t *question)
         return NGX_OK;
     }
 
-    argv[1].data = question->data;
-    argv[1].len = question->len;
-    argc = 2;
-
-    if (question->device) {
-        ngx_str_set(&argv[0], "HMGET");
-
-        for (i = 0; i < MTD_FIELD_N; i++) {
-            field = mtd_field_name(i);
-            argv[argc].data = field->data;
-            argv[argc++].len = field->len;
-        }
-
-    } else {
-        ngx_str_set(&argv[0], "GET");
-    }
-
     ngx_mtd_zone_ticket(lookups->zone, &question->ticket, &question->name);
 
-    if (ngx_mtd_redis_command(lookups->redis, argv, argc,
-                              ngx_mtd_lookup_reply, question)
+    if (ngx_mtd_redis_ask(lookups->redis,
+                          question->device ? &lookups->hmget : &lookups->get,
+                          question->data, question->len,
+                          ngx_mtd_lookup_reply, question)
         != NGX_OK)
     {
         return NGX_ERROR;

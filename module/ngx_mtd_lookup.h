@@ -52,6 +52,8 @@ typedef struct {
     ngx_msec_t             timeout;
     ngx_log_t             *log;
     time_t                 warned;
+    ngx_mtd_resp_template_t  get;           /* of an alias */
+    ngx_mtd_resp_template_t  hmget;         /* of a device */
     ngx_queue_t            unsent;          /* until redis is there */
     ngx_queue_t            asked[NGX_MTD_LOOKUP_BUCKETS];
 } ngx_mtd_lookups_t;
@@ -103,7 +105,7 @@ struct ngx_mtd_lookup_s {
 
 /* the caller has set zone, redis, names and times */
 
-void ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups);
+ngx_int_t ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool);
 
 /*
  * Answers from the zone alone and returns 1, or 0 if redis must be asked.

@@ -36,8 +36,9 @@ static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
 static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
 static void ngx_mtd_redis_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_mtd_redis_replies(ngx_mtd_redis_t *redis);
-static ngx_int_t ngx_mtd_redis_append(ngx_mtd_redis_t *redis, u_char *p,
-    size_t len);
+static u_char *ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len);
+static ngx_int_t ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
+    ngx_mtd_redis_reply_pt handler, void *data);
 static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
 
@@ -444,13 +445,9 @@ ngx_int_t
 ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
     ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data)
 {
-    size_t               len;
-    u_char              *command;
-    ngx_int_t            rc;
-    ngx_connection_t    *c;
-    ngx_mtd_redis_op_t  *op;
-
-    c = redis->connection;
+    size_t      len;
+    u_char     *command, *p;
+    ngx_int_t   rc;
 
     if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
@@ -461,22 +458,58 @@ ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
         return NGX_ERROR;
     }
 
-    op = handler ? ngx_mtd_redis_get_op(redis) : NULL;
+    rc = NGX_ERROR;
+    p = ngx_mtd_redis_reserve(redis, len);
 
-    rc = (handler && op == NULL) ? NGX_ERROR
-                                 : ngx_mtd_redis_append(redis, command, len);
+    if (p && ngx_mtd_redis_expect(redis, handler, data) == NGX_OK) {
+        redis->out.last = ngx_cpymem(p, command, len);
+        rc = NGX_OK;
+    }
 
     ngx_mtd_resp_free(command);
 
-    if (rc != NGX_OK) {
-        if (op) {
-            ngx_queue_insert_head(&redis->free, &op->queue);
-        }
+    return rc;
+}
 
+
+ngx_int_t
+ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
+    const ngx_mtd_resp_template_t *template, const u_char *key, size_t len,
+    ngx_mtd_redis_reply_pt handler, void *data)
+{
+    u_char  *p;
+
+    if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
     }
 
-    if (op) {
+    p = ngx_mtd_redis_reserve(redis, ngx_mtd_resp_size(template, len));
+
+    if (p == NULL || ngx_mtd_redis_expect(redis, handler, data) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    redis->out.last = ngx_mtd_resp_fill(p, template, key, len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_reply_pt handler,
+    void *data)
+{
+    ngx_connection_t    *c;
+    ngx_mtd_redis_op_t  *op;
+
+    c = redis->connection;
+
+    if (handler) {
+        op = ngx_mtd_redis_get_op(redis);
+        if (op == NULL) {
+            return NGX_ERROR;
+        }
+
         op->handler = handler;
         op->data = data;
 
@@ -511,48 +544,49 @@ ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis)
 }
 
 
-static ngx_int_t
-ngx_mtd_redis_append(ngx_mtd_redis_t *redis, u_char *p, size_t len)
+/* where len bytes can be written, NULL if there is no room for them */
+
+static u_char *
+ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len)
 {
     size_t      size, used;
     u_char     *start;
     ngx_buf_t  *b;
 
     b = &redis->out;
-    used = b->last - b->pos;
 
-    if ((size_t) (b->end - b->last) < len) {
-
-        size = b->start ? (size_t) (b->end - b->start) : NGX_MTD_REDIS_OUT;
-
-        while (size < used + len) {
-            size *= 2;
-        }
-
-        if (size > NGX_MTD_REDIS_OUT_MAX) {
-            return NGX_ERROR;
-        }
-
-        start = ngx_alloc(size, &redis->log);
-        if (start == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(start, b->pos, used);
-
-        if (b->start) {
-            ngx_free(b->start);
-        }
-
-        b->start = start;
-        b->pos = start;
-        b->last = start + used;
-        b->end = start + size;
+    if ((size_t) (b->end - b->last) >= len) {
+        return b->last;
     }
 
-    b->last = ngx_cpymem(b->last, p, len);
+    used = b->last - b->pos;
+    size = b->start ? (size_t) (b->end - b->start) : NGX_MTD_REDIS_OUT;
 
-    return NGX_OK;
+    while (size < used + len) {
+        size *= 2;
+    }
+
+    if (size > NGX_MTD_REDIS_OUT_MAX) {
+        return NULL;
+    }
+
+    start = ngx_alloc(size, &redis->log);
+    if (start == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(start, b->pos, used);
+
+    if (b->start) {
+        ngx_free(b->start);
+    }
+
+    b->start = start;
+    b->pos = start;
+    b->last = start + used;
+    b->end = start + size;
+
+    return b->last;
 }
 
 

@@ -127,6 +127,12 @@ void ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis);
 ngx_int_t ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
     ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data);
 
+/* the same for a command that was encoded before */
+
+ngx_int_t ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
+    const ngx_mtd_resp_template_t *template, const u_char *key, size_t len,
+    ngx_mtd_redis_reply_pt handler, void *data);
+
 /* from on_hello or a reply handler */
 
 void ngx_mtd_redis_ready(ngx_mtd_redis_t *redis);

@@ -324,3 +324,67 @@ ngx_mtd_resp_free(u_char *command)
 {
     redisFreeCommand((char *) command);
 }
+
+
+ngx_int_t
+ngx_mtd_resp_template(ngx_mtd_resp_template_t *template, ngx_str_t *argv,
+    ngx_uint_t argc, ngx_pool_t *pool)
+{
+    size_t      len;
+    u_char     *command, *p;
+    ngx_int_t   rc;
+    ngx_str_t   part;
+
+    static char  empty[] = "$0\r\n\r\n";
+
+    command = ngx_mtd_resp_command(argv, argc, &len);
+    if (command == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    p = ngx_strnstr(command, empty, len);
+
+    if (p) {
+        part.data = command;
+        part.len = p - command;
+        template->head.len = part.len;
+        template->head.data = ngx_pstrdup(pool, &part);
+
+        part.data = p + sizeof(empty) - 1;
+        part.len = command + len - part.data;
+        template->tail.len = part.len;
+        template->tail.data = ngx_pstrdup(pool, &part);
+
+        if (template->head.data && template->tail.data) {
+            rc = NGX_OK;
+        }
+    }
+
+    ngx_mtd_resp_free(command);
+
+    return rc;
+}
+
+
+size_t
+ngx_mtd_resp_size(const ngx_mtd_resp_template_t *template, size_t len)
+{
+    return template->head.len + 1 + NGX_SIZE_T_LEN + 2 + len + 2
+           + template->tail.len;
+}
+
+
+u_char *
+ngx_mtd_resp_fill(u_char *p, const ngx_mtd_resp_template_t *template,
+    const u_char *key, size_t len)
+{
+    p = ngx_cpymem(p, template->head.data, template->head.len);
+    p = ngx_sprintf(p, "$%uz" CRLF, len);
+    p = ngx_cpymem(p, key, len);
+    *p++ = CR;
+    *p++ = LF;
+
+    return ngx_cpymem(p, template->tail.data, template->tail.len);
+}

@@ -81,4 +81,27 @@ u_char *ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len);
 void ngx_mtd_resp_free(u_char *command);
 
 
+/*
+ * A command that is asked again and again with another key: encoded once,
+ * in two parts around the key, which live as long as the pool.
+ */
+
+typedef struct {
+    ngx_str_t            head;
+    ngx_str_t            tail;
+} ngx_mtd_resp_template_t;
+
+
+/* argv[key] must be empty, no other argument may be */
+
+ngx_int_t ngx_mtd_resp_template(ngx_mtd_resp_template_t *template,
+    ngx_str_t *argv, ngx_uint_t argc, ngx_pool_t *pool);
+
+/* bytes that _fill() needs at most, and the end of what it has written */
+
+size_t ngx_mtd_resp_size(const ngx_mtd_resp_template_t *template, size_t len);
+u_char *ngx_mtd_resp_fill(u_char *p, const ngx_mtd_resp_template_t *template,
+    const u_char *key, size_t len);
+
+
 #endif /* _NGX_MTD_RESP_H_INCLUDED_ */

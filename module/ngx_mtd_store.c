@@ -75,11 +75,14 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
 }
 
 
-void
-ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_log_t *log)
+ngx_int_t
+ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 {
+    ngx_log_t          *log;
     ngx_mtd_redis_t    *data;
     ngx_mtd_lookups_t  *lookups;
+
+    log = cycle->log;
 
     ngx_mtd_zone_init_process(&store->zone);
 
@@ -106,12 +109,16 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_log_t *log)
     lookups->timeout = store->redis_conf.timeout;
     lookups->log = log;
 
-    ngx_mtd_lookup_init(lookups);
+    if (ngx_mtd_lookup_init(lookups, cycle->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_mtd_link_init(&store->link, &store->redis_conf, &store->zone,
                       &store->names, log);
 
     ngx_mtd_redis_start(data, NULL, 0);
+
+    return NGX_OK;
 }
 
 

@@ -54,7 +54,8 @@ ngx_int_t ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
 
 /* in each worker */
 
-void ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_log_t *log);
+ngx_int_t ngx_mtd_store_init_process(ngx_mtd_store_t *store,
+    ngx_cycle_t *cycle);
 void ngx_mtd_store_exit_process(ngx_mtd_store_t *store);
 
 

@@ -10,7 +10,7 @@ top=$(cd "$here/../.." && pwd)
 
 ROUNDS=${ROUNDS:-$([ "${QUICK:-}" ] && echo 2 || echo 5)}
 SECONDS_EACH=${SECONDS_EACH:-$([ "${QUICK:-}" ] && echo 2 || echo 5)}
-COUNT=${COUNT:-1000}                    # requests between two counts
+SECONDS_COUNT=${SECONDS_COUNT:-$([ "${QUICK:-}" ] && echo 3 || echo 8)}
 MANY=${MANY:-$([ "${QUICK:-}" ] && echo 100000 || echo 1000000)}
 DEVICES=1000
 

@@ -236,8 +236,8 @@ median() {
 }
 
 
-# Instructions of COUNT requests, in user space, of all processes of the
-# variant but redis and the backend.  With instrumentation off until every
+# Instructions of a request, in user space, of all processes of the variant
+# but redis and the backend, with 16 requests under way.  With instrumentation off until every
 # device has been asked for once, so that a hit is one.
 
 grind() {
@@ -264,8 +264,16 @@ grind() {
     callgrind_control -i on $pids >/dev/null 2>&1
     "$work/client" 127.0.0.1 $((BASE + PORT[$v])) 100 "$devices"
     callgrind_control -z $pids >/dev/null 2>&1
-    "$work/client" 127.0.0.1 $((BASE + PORT[$v])) "$COUNT" "$devices"
+    DEVICES=$devices wrk -t1 -c16 -d"${SECONDS_COUNT}s" --timeout 20s \
+        -s "$here/rotate.lua" "http://127.0.0.1:$((BASE + PORT[$v]))" \
+        >"$work/wrk"
     callgrind_control -d $pids >/dev/null 2>&1
+
+    if grep -q 'Non-2xx\|Socket errors' "$work/wrk"; then
+        cat "$work/wrk" >&2
+        exit 1
+    fi
+
     kill $pids
     for file in $pids; do
         await gone "$file"
@@ -276,7 +284,7 @@ grind() {
         files+=" $file"
     done
     sed -n 's/^totals: //p' $files \
-    | awk -v n="$COUNT" '{ t += $1 } END { printf "%.0f\n", t / n }'
+    | awk -v n="$(awk '/requests in/ { print $1 }' "$work/wrk")" '{ t += $1 } END { printf "%.0f\n", t / n }'
 }
 
 callgrind() {
@@ -286,7 +294,7 @@ callgrind() {
         --callgrind-out-file="$work/grind.$name" "$@" >/dev/null 2>&1 &
 }
 
-count() { grind "$1" 100 >"$work/$1.count"; }
+count() { grind "$1" "$DEVICES" >"$work/$1.count"; }
 
 
 table() {
