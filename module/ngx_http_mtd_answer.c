@@ -126,7 +126,8 @@ ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     verdict->protocol = ctx->endpoint ? ctx->endpoint->protocol
                                       : MTD_PROTOCOL_OTHER;
     verdict->status = ctx->status;
-    verdict->reference = ctx->reference;
+    verdict->reference.data = ctx->reference;
+    verdict->reference.len = ctx->reference ? NGX_HTTP_MTD_REFERENCE : 0;
     ngx_str_null(&verdict->remediation);
     verdict->retry_after = ctx->retry_after;
     verdict->disclose = mlcf->disclose;
@@ -142,7 +143,7 @@ ngx_http_mtd_reference(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
     static uint32_t  turn;
 
-    if (ctx->reference.len) {
+    if (ctx->reference) {
         return NGX_OK;
     }
 
@@ -151,12 +152,10 @@ ngx_http_mtd_reference(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ctx->reference.data = p;
+    ctx->reference = p;
 
-    p = ngx_sprintf(p, "%08xD%04xD%04xD", (uint32_t) ngx_time(),
-                    (uint32_t) ngx_pid & 0xffff, turn++ & 0xffff);
-
-    ctx->reference.len = p - ctx->reference.data;
+    (void) ngx_sprintf(p, "%08xD%04xD%04xD", (uint32_t) ngx_time(),
+                       (uint32_t) ngx_pid & 0xffff, turn++ & 0xffff);
 
     return NGX_OK;
 }

@@ -245,11 +245,11 @@ ngx_http_mtd_log_handler(ngx_http_request_t *r)
     mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
 
-    if (!mscf->gated || mmcf->audited == 0) {
+    if (!mscf->gated) {
         return NGX_OK;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
+    ctx = ngx_http_mtd_find_ctx(r);
 
     if (ctx == NULL || ctx->state != NGX_HTTP_MTD_DECIDED) {
         return NGX_OK;

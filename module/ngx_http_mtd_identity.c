@@ -158,10 +158,11 @@ ngx_int_t
 ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf)
 {
-    ngx_int_t                rc;
-    ngx_uint_t               n;
-    ngx_http_mtd_answers_t   answers;
-    ngx_http_mtd_identity_t  id[NGX_HTTP_MTD_IDENTITIES];
+    ngx_int_t                  rc;
+    ngx_uint_t                 n;
+    ngx_http_mtd_answers_t     answers;
+    ngx_http_mtd_identity_t    id[NGX_HTTP_MTD_IDENTITIES];
+    ngx_http_mtd_candidate_t  *candidate;
 
     if (ctx->state == NGX_HTTP_MTD_ANSWERED) {
         ngx_http_mtd_collect(ctx, &answers);
@@ -176,6 +177,21 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     ctx->identified = 1;
+
+    if (n == 1 && id[0].n == 1) {
+
+        /* nearly always */
+
+        candidate = &id[0].candidate[0];
+
+        if (ngx_mtd_lookup_cached(&ctx->store->lookups, candidate->kind,
+                                  candidate->data, candidate->len,
+                                  &answers.answer[0]))
+        {
+            ngx_http_mtd_take(r, ctx, mlcf, &answers.answer[0]);
+            return NGX_OK;
+        }
+    }
 
     if (!ngx_http_mtd_cached(ctx, id, n, &answers)) {
 
@@ -307,7 +323,8 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_memcpy(ask->identity, id, n * sizeof(ngx_http_mtd_identity_t));
 
     ask->request = r;
-    ask->started = ngx_http_mtd_microseconds();
+    ask->time = ngx_http_mtd_microseconds();
+    ngx_str_null(&ask->groups);
     ask->lookup = lookup;
 
     lookup->lookups = &ctx->store->lookups;
@@ -408,7 +425,7 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
         answers->answer[i] = lookup->slot[i].answer;
     }
 
-    ctx->lookup_time = ngx_http_mtd_microseconds() - ctx->ask->started;
+    ctx->ask->time = ngx_http_mtd_microseconds() - ctx->ask->time;
 }
 
 
@@ -486,7 +503,10 @@ ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     if (ctx->known) {
         ctx->record = answer->record;
-        ctx->groups = answer->groups;
+
+        if (ctx->ask) {
+            ctx->ask->groups = answer->groups;
+        }
     }
 
     ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf,

@@ -781,7 +781,7 @@ ngx_http_mtd_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_mtd_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, n;
     ngx_http_handler_pt        *h;
     ngx_http_mtd_main_conf_t   *mmcf;
     ngx_http_core_main_conf_t  *cmcf;
@@ -792,13 +792,18 @@ ngx_http_mtd_init(ngx_conf_t *cf)
     } handlers[] = {
         { NGX_HTTP_POST_READ_PHASE, ngx_http_mtd_post_read_handler },
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_mtd_preaccess_handler },
+
+        /* only if a hook wants to be told */
+
         { NGX_HTTP_LOG_PHASE, ngx_http_mtd_log_handler }
     };
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+    n = sizeof(handlers) / sizeof(handlers[0]) - !mmcf->audited;
+
+    for (i = 0; i < n; i++) {
         h = ngx_array_push(&cmcf->phases[handlers[i].phase].handlers);
         if (h == NULL) {
             return NGX_ERROR;

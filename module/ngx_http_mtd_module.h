@@ -111,7 +111,6 @@ typedef enum {
 typedef struct ngx_http_mtd_ask_s  ngx_http_mtd_ask_t;
 
 typedef struct {
-    ngx_uint_t                    state;
     ngx_str_t                     uri;      /* as decided on, not copies */
     ngx_str_t                     args;
     const mtd_endpoint_t         *endpoint;
@@ -120,16 +119,15 @@ typedef struct {
     const ngx_http_mtd_hook_t    *hook;     /* that identified the device */
     ngx_http_mtd_ask_t           *ask;      /* only if redis was asked */
     const char                   *why;      /* of malformed and the like */
-    ngx_uint_t                    source;   /* ngx_mtd_source_e */
-    ngx_uint_t                    status;   /* of a refusal */
-    ngx_uint_t                    retry_after;  /* seconds, 0: none */
+    u_char                       *reference;    /* 16 digits, once needed */
     mtd_hash_t                    device;
     mtd_record_t                  record;
-    ngx_str_t                     groups;
-    ngx_str_t                     reference;
-    uint64_t                      lookup_time;  /* microseconds */
     mtd_facts_t                   facts;
     mtd_verdict_t                 verdict;
+    uint8_t                       state;    /* ngx_http_mtd_state_e */
+    uint8_t                       source;   /* ngx_mtd_source_e */
+    uint16_t                      status;   /* of a refusal */
+    uint16_t                      retry_after;  /* seconds, 0: none */
     unsigned                      known:1;      /* record is one */
     unsigned                      identified:1;
     unsigned                      cleanup:1;    /* was added */
@@ -140,7 +138,8 @@ typedef struct {
 
 struct ngx_http_mtd_ask_s {
     ngx_http_request_t           *request;
-    uint64_t                      started;      /* microseconds */
+    uint64_t                      time;     /* microseconds */
+    ngx_str_t                     groups;   /* if not in the zone's texts */
     ngx_mtd_lookup_t             *lookup;
     ngx_uint_t                    owner[NGX_MTD_LOOKUP_SLOTS];
     ngx_http_mtd_identity_t       identity[1];  /* as many as there are */
@@ -162,6 +161,10 @@ ngx_int_t ngx_http_mtd_conf_stores(ngx_conf_t *cf,
 /* ngx_http_mtd_request.c: what a request asks for, in canonical form */
 
 ngx_int_t ngx_http_mtd_post_read_handler(ngx_http_request_t *r);
+
+/* the last state of a request, NULL if it was never gated */
+
+ngx_http_mtd_ctx_t *ngx_http_mtd_find_ctx(ngx_http_request_t *r);
 
 /* the state of a request, made anew if its URI is not the one decided on */
 

@@ -76,10 +76,29 @@ ngx_http_mtd_post_read_handler(ngx_http_request_t *r)
 }
 
 
+/* an internal redirect drops contexts, but a refusal is final */
+
+ngx_http_mtd_ctx_t *
+ngx_http_mtd_find_ctx(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_http_mtd_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mtd_module);
+
+    for (cln = r->main->cleanup; ctx == NULL && cln; cln = cln->next) {
+        if (cln->handler == ngx_http_mtd_cleanup) {
+            ctx = cln->data;
+        }
+    }
+
+    return ctx;
+}
+
+
 ngx_http_mtd_ctx_t *
 ngx_http_mtd_request_ctx(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t       *cln;
     ngx_http_mtd_ctx_t       *ctx;
     ngx_http_mtd_srv_conf_t  *mscf;
 
@@ -94,13 +113,7 @@ ngx_http_mtd_request_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    /* an internal redirect drops contexts, but a refusal is final */
-
-    for (cln = r->main->cleanup; ctx == NULL && cln; cln = cln->next) {
-        if (cln->handler == ngx_http_mtd_cleanup) {
-            ctx = cln->data;
-        }
-    }
+    ctx = ngx_http_mtd_find_ctx(r);
 
     if (ctx && ctx->state == NGX_HTTP_MTD_DECIDED
         && ctx->verdict.decision != MTD_ALLOW)

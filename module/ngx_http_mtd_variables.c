@@ -139,7 +139,7 @@ ngx_http_mtd_word_variable(ngx_http_request_t *r,
 
     v->not_found = 1;
 
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mtd_module);
+    ctx = ngx_http_mtd_find_ctx(r);
 
     if (ctx == NULL) {
         return NGX_OK;
@@ -202,7 +202,7 @@ ngx_http_mtd_text_variable(ngx_http_request_t *r,
 
     v->not_found = 1;
 
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mtd_module);
+    ctx = ngx_http_mtd_find_ctx(r);
 
     if (ctx == NULL) {
         return NGX_OK;
@@ -250,8 +250,8 @@ ngx_http_mtd_record_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     case NGX_HTTP_MTD_VAR_GROUPS:
 
-        if (ctx->groups.len) {
-            *text = ctx->groups;
+        if (ctx->ask && ctx->ask->groups.len) {
+            *text = ctx->ask->groups;
             return NGX_OK;
         }
 
@@ -272,7 +272,8 @@ static ngx_int_t
 ngx_http_mtd_request_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     uintptr_t data, ngx_str_t *text)
 {
-    u_char  *p;
+    u_char    *p;
+    uint64_t   time;
 
     switch (data) {
 
@@ -309,7 +310,8 @@ ngx_http_mtd_request_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             return NGX_ERROR;
         }
 
-        *text = ctx->reference;
+        text->data = ctx->reference;
+        text->len = NGX_HTTP_MTD_REFERENCE;
         return NGX_OK;
 
     default: /* NGX_HTTP_MTD_VAR_LOOKUP_TIME */
@@ -323,9 +325,11 @@ ngx_http_mtd_request_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             return NGX_ERROR;
         }
 
+        time = ctx->ask ? ctx->ask->time : 0;
+
         text->data = p;
-        text->len = ngx_sprintf(p, "%uL.%06uL", ctx->lookup_time / 1000000,
-                                ctx->lookup_time % 1000000)
+        text->len = ngx_sprintf(p, "%uL.%06uL", time / 1000000,
+                                time % 1000000)
                     - p;
 
         return NGX_OK;

@@ -126,18 +126,23 @@ sub tool {
 }
 
 
-# redis
+# redis; what fill writes is there when the gate can connect
 
 sub redis_start {
-    my $socket = "$dir/redis.sock";
+    my ($fill) = @_;
+    my $socket = "$dir/redis.new";
 
-    unlink $socket;
+    unlink $socket, "$dir/redis.sock";
+    %links = ();
     start(redis => 'redis-server', '--port', 0, '--unixsocket', $socket,
           '--unixsocketperm', 777, '--dir', $dir, '--save', '',
           '--appendonly', 'no', '--enable-debug-command', 'yes');
 
     wait_for(sub { eval { redis('PING') eq 'PONG' } })
         or die 'redis: ' . slurp("$dir/redis.out");
+
+    $fill->() if $fill;
+    rename $socket, "$dir/redis.sock" or die $!;
 }
 
 
@@ -155,7 +160,7 @@ sub redis_signal { kill $_[0] => $pid{redis} }
 
 
 sub redis {
-    my $link = $links{$$} ||= IO::Socket::UNIX->new("$dir/redis.sock")
+    my $link = $links{$$} ||= IO::Socket::UNIX->new(redis_socket())
         or die "redis: $!\n";
 
     my $ok = print $link '*' . @_ . "\r\n",
@@ -164,6 +169,10 @@ sub redis {
 
     return reply($link);
 }
+
+
+sub redis_socket { return -S "$dir/redis.new" ? "$dir/redis.new"
+                                              : "$dir/redis.sock" }
 
 
 sub reply {
@@ -197,7 +206,7 @@ sub redis_load {
     my ($next) = @_;
     my ($n, $text) = (0, '');
 
-    open my $out, '|-', "redis-cli -s '$dir/redis.sock' --pipe"
+    open my $out, '|-', 'redis-cli -s ' . redis_socket() . ' --pipe'
         . " >'$dir/pipe.out' 2>&1" or die $!;
 
     while (my @words = $next->()) {
@@ -236,8 +245,9 @@ sub device {
 sub commands {
     my %n = map { $_ => 0 } qw(get hmget);
 
-    $n{$1} = $2 while redis('INFO', 'commandstats')
-        =~ /^cmdstat_(\w+):calls=(\d+)/gm;
+    my $info = redis('INFO', 'commandstats');
+
+    $n{$1} = $2 while $info =~ /^cmdstat_(\w+):calls=(\d+)/gm;
 
     return \%n;
 }
@@ -279,8 +289,8 @@ sub records {
 }
 
 
-# the gate: main and http are texts; every request is logged as
-# "STATUS DECISION REASON LOOKUP"
+# the gate: main and http are texts; every request is logged as "STATUS
+# DECISION REASON LOOKUP MARK", of which the last is a header X-Mark
 
 sub configuration {
     my (%conf) = @_;
@@ -304,7 +314,8 @@ events {
 }
 http {
     @temp
-    log_format told '\$status \$mtd_decision \$mtd_reason \$mtd_lookup';
+    log_format told '\$status \$mtd_decision \$mtd_reason \$mtd_lookup'
+                    ' \$http_x_mark';
     access_log $dir/logs/access.log told;
     keepalive_requests 100000000;
     client_header_timeout 60s;

@@ -396,10 +396,25 @@ header(const char *p, const char *last, const char *name, int *len)
 }
 
 
+/* one line whatever it holds */
+
+static int
+copy_value(char *p, const char *value, int len)
+{
+    int  i;
+
+    for (i = 0; i < len; i++) {
+        p[i] = (value[i] == '\n' || value[i] == '\t') ? '?' : value[i];
+    }
+
+    return len;
+}
+
+
 static void
 note(conn_t *c, const char *head, const char *body)
 {
-    int          i, len, n;
+    int          i, len, n, start;
     long         number;
     char         key[2 * BUFFER];
     double       ms;
@@ -418,6 +433,8 @@ note(conn_t *c, const char *head, const char *body)
     n = sprintf(key, "%s\t%.3s", lines ? lines[number % nlines].class : "-",
                 head + 9);
 
+    start = n;
+
     if (conf.out) {
         count(key);
         fprintf(conf.out, "%ld\t%.3s", number, head + 9);
@@ -425,17 +442,14 @@ note(conn_t *c, const char *head, const char *body)
 
     for (i = 0; i < conf.nnames; i++) {
         value = header(head, body, conf.names[i], &len);
-
-        if (conf.out) {
-            fprintf(conf.out, "\t%.*s", len, value);
-
-        } else {
-            n += sprintf(key + n, "\t%.*s", len, value);
-        }
+        key[n++] = '\t';
+        n += copy_value(key + n, value, len);
     }
 
+    key[n] = '\0';
+
     if (conf.out) {
-        fputc('\n', conf.out);
+        fprintf(conf.out, "%s\n", key + start);
 
     } else {
         count(key);

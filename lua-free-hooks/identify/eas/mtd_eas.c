@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "mtd_eas.h"
 
 
@@ -780,6 +784,47 @@ mtd_eas_text_id(mtd_eas_t *eas, size_t len)
  * returns their number.
  */
 
+#if defined(__SSE2__)
+
+
+/* 16 bytes at once, as far as they are letters and digits */
+
+static inline size_t
+mtd_eas_fold_wide(u_char *to, const u_char *p, size_t len)
+{
+    size_t   i;
+    __m128i  bytes, lower, letter, digit;
+
+    for (i = 0; i + 16 <= len; i += 16) {
+        bytes = _mm_loadu_si128((const __m128i *) (p + i));
+        lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+
+        /* signed: what is not ASCII is below all of them */
+
+        letter = _mm_and_si128(
+                               _mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)),
+                               _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower));
+        digit = _mm_and_si128(
+                              _mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)),
+                              _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), bytes));
+
+        if (_mm_movemask_epi8(_mm_or_si128(letter, digit)) != 0xffff) {
+            break;
+        }
+
+        _mm_storeu_si128((__m128i *) (to + i), lower);
+    }
+
+    return i;
+}
+
+#else
+
+#define mtd_eas_fold_wide(to, p, len)  0
+
+#endif
+
+
 static size_t
 mtd_eas_fold(u_char *to, const u_char *p, const u_char *last)
 {
@@ -792,7 +837,9 @@ mtd_eas_fold(u_char *to, const u_char *p, const u_char *last)
         len = MTD_EAS_BYTES_MAX;
     }
 
-    for (i = 0; i + 8 <= len; i += 8) {
+    i = mtd_eas_fold_wide(to, p, len);
+
+    for ( /* void */ ; i + 8 <= len; i += 8) {
         memcpy(&word, p + i, 8);
 
         if (word & MTD_EAS_EACH(0x80)) {
