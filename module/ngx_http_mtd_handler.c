@@ -35,9 +35,14 @@ ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mtd preaccess handler");
 
-    ctx = ngx_http_mtd_request_ctx(r);
-    if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
+
+    if (ctx == NULL || !ngx_http_mtd_same_uri(r, ctx)) {
+        ctx = ngx_http_mtd_request_ctx(r);
+
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);

@@ -166,7 +166,18 @@ ngx_int_t ngx_http_mtd_post_read_handler(ngx_http_request_t *r);
 
 ngx_http_mtd_ctx_t *ngx_http_mtd_find_ctx(ngx_http_request_t *r);
 
-/* the state of a request, made anew if its URI is not the one decided on */
+
+/* 1 if the URI is the one that is decided on */
+
+static ngx_inline ngx_uint_t
+ngx_http_mtd_same_uri(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    return ctx->uri.data == r->uri.data && ctx->uri.len == r->uri.len
+           && ctx->args.data == r->args.data && ctx->args.len == r->args.len;
+}
+
+
+/* a state for a URI that is not; NULL if there is no memory */
 
 ngx_http_mtd_ctx_t *ngx_http_mtd_request_ctx(ngx_http_request_t *r);
 

@@ -102,21 +102,11 @@ ngx_http_mtd_request_ctx(ngx_http_request_t *r)
     ngx_http_mtd_ctx_t       *ctx;
     ngx_http_mtd_srv_conf_t  *mscf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
-
-    if (ctx && (ctx->state == NGX_HTTP_MTD_WAITING
-                || (ctx->uri.data == r->uri.data
-                    && ctx->uri.len == r->uri.len
-                    && ctx->args.data == r->args.data
-                    && ctx->args.len == r->args.len)))
-    {
-        return ctx;
-    }
-
     ctx = ngx_http_mtd_find_ctx(r);
 
-    if (ctx && ctx->state == NGX_HTTP_MTD_DECIDED
-        && ctx->verdict.decision != MTD_ALLOW)
+    if (ctx && (ctx->state == NGX_HTTP_MTD_WAITING
+                || (ctx->state == NGX_HTTP_MTD_DECIDED
+                    && ctx->verdict.decision != MTD_ALLOW)))
     {
         ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
         return ctx;

@@ -41,7 +41,7 @@ typedef struct {
 
 struct ngx_mtd_zone_sh_s {
     mtd_hash_key_t   key;
-    uint64_t         valid_from;            /* older entries were flushed */
+    uint64_t         valid_from;
     uint64_t         cover_since;
     uint64_t         cover_to;
     int64_t          used[NGX_MTD_ZONE_TABLES];
@@ -218,6 +218,7 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
                                       zone->kinds[i].len);
     }
 
+    zone->valid_from = &sh->valid_from;
     zone->counters = (ngx_atomic_t *) sh->counters;
 }
 
@@ -231,33 +232,6 @@ ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone)
 
     zone->counters = (ngx_atomic_t *)
                          (zone->sh->counters + slot * NGX_MTD_ZONE_STRIDE);
-}
-
-
-ngx_uint_t
-ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    ngx_mtd_alias_t *alias)
-{
-    return mtd_table_get(&zone->aliases, key, &alias->entry)
-           && alias->entry.fetched >= zone->sh->valid_from;
-}
-
-
-ngx_uint_t
-ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    ngx_mtd_device_t *device)
-{
-    return mtd_table_get(&zone->devices, key, &device->entry)
-           && device->entry.fetched >= zone->sh->valid_from;
-}
-
-
-ngx_uint_t
-ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    mtd_entry_t *entry)
-{
-    return mtd_table_get(&zone->unknown, key, entry)
-           && entry->fetched >= zone->sh->valid_from;
 }
 
 

@@ -60,6 +60,7 @@ typedef struct ngx_mtd_zone_sh_s  ngx_mtd_zone_sh_t;
 
 typedef struct {
     ngx_mtd_zone_sh_t   *sh;
+    uint64_t            *valid_from;        /* older entries were flushed */
     ngx_slab_pool_t     *shpool;
     ngx_atomic_t        *counters;          /* of this process */
     mtd_table_t          aliases;
@@ -133,12 +134,32 @@ ngx_mtd_zone_device_hash(ngx_mtd_zone_t *zone, const u_char *id, size_t len)
 
 /* 1 if found and not flushed since it was fetched; ages are the caller's */
 
-ngx_uint_t ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    ngx_mtd_alias_t *alias);
-ngx_uint_t ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    ngx_mtd_device_t *device);
-ngx_uint_t ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
-    mtd_entry_t *entry);
+static ngx_inline ngx_uint_t
+ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_alias_t *alias)
+{
+    return mtd_table_get(&zone->aliases, key, &alias->entry)
+           && alias->entry.fetched >= *zone->valid_from;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_device_t *device)
+{
+    return mtd_table_get(&zone->devices, key, &device->entry)
+           && device->entry.fetched >= *zone->valid_from;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    mtd_entry_t *entry)
+{
+    return mtd_table_get(&zone->unknown, key, entry)
+           && entry->fetched >= *zone->valid_from;
+}
+
 
 void ngx_mtd_zone_ticket(ngx_mtd_zone_t *zone, ngx_mtd_ticket_t *ticket,
     const mtd_hash_t *name);

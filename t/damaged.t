@@ -112,8 +112,8 @@ X-Device: big
 --- response_headers
 X-Is: block threat_missing
 --- then
-until_told($_, 'block threat_missing') for qw(huge field);
-until_told('ok', 'allow secured_enough');
+is told($_), 'block threat_missing', "$_, at once" for qw(huge field);
+is told('ok'), 'allow secured_enough', 'and one that is whole';
 
 === TEST 6: an alias that names no ID
 --- init

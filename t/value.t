@@ -54,7 +54,7 @@ X-Is: block unidentified
 --- request eval
 "GET /x"
 --- more_headers eval
-"X-Device: " . ("a" x 60) . "!"
+"X-Device: " . ("a" x 16) . "!"
 --- error_code: 400
 --- response_headers
 X-Is: block malformed

@@ -1,0 +1,472 @@
+#!/usr/bin/perl
+
+# Attacks, byte by byte, against the gate in front of a server that records
+# what arrives.  A file of the same form can be named instead of attacks.tsv:
+#
+#   corpus.t FILE        or MTD_CORPUS=FILE
+#
+# Each line is sent twice, as it is and with the device GOOD in it.  What must
+# come of it is in %expected by id, and follows from the words of its fourth
+# column where it is not.  What holds for all lines is checked for all.
+
+use strict;
+use warnings;
+
+use FindBin;
+use IO::Select;
+use IO::Socket::UNIX;
+use MIME::Base64 qw(decode_base64);
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Test::More;
+use Time::HiRes qw(time);
+
+use constant FILE => $ARGV[0] || $ENV{MTD_CORPUS}
+                     || "$FindBin::Bin/attacks.tsv";
+use constant AREAS => qr{^http/(?:path|eas-query|header|smuggling)$};
+
+# STATUS REASON ("-" of nginx itself), or the request line that arrives; as
+# it is, then with GOOD
+
+my $eas = '/Microsoft-Server-ActiveSync';
+
+my %expected = (
+#TABLE
+);
+
+# what only a proxy may say
+
+my %stripped = map { $_ => 1 } qw(
+    x-rewrite-url x-original-url x-ssl-client-verify x-commonaccesstoken
+    x-owa-explicitlogonuser x-http-method-override x-ssl-client-cert
+    x-ssl-client-s-dn x-ssl-client-dn x-ssl-cert x-client-cert
+    x-forwarded-client-cert x-beresource x-isfromcafe x-isfrombackend
+    x-sourcecafeserver x-backendurl x-wlid-membername x-mtd-reason
+    x-mtd-reference msexchproxyuri x-original-host x-method-override
+    x-arr-clientcert client-cert ssl-client-cert ssl-client-verify
+    x-securitycontext x-serializedsecuritycontext x-genericaccesstoken
+    x-user-identity x-cert-user x-delegatedcontext
+);
+
+backend('backend');
+redis_start(sub {
+    device('good');
+    device('bad', threat => 'highSeverity');
+    redis('PERSIST', $_) for @{ redis('KEYS', '*') };
+});
+start_gate();
+
+my $before = state();
+my (%rules, $lines);
+
+for my $line (lines(FILE)) {
+    $lines++;
+
+    for my $profile ('exchange', $line->{payload} =~ m{/_\w|/sites/}
+                                 ? 'sharepoint' : ())
+    {
+        run($line, $profile);
+    }
+}
+
+is(state(), $before, 'nothing has been written to redis');
+is(join(' ', sort { $a <=> $b } workers()), $main::pids,
+   'the workers are those of the start');
+unlike(error_log(), qr/\[(?:alert|emerg)\]|exited on signal/,
+       'nothing is wrong');
+cmp_ok($lines, '>', 0, 'there were lines');
+
+diag("$lines lines, by rule:\n",
+     map { "  $_: $rules{$_}\n" } sort keys %rules);
+
+done_testing();
+
+
+sub start_gate {
+    my $servers = join '', map { <<"END" } qw(exchange sharepoint);
+server {
+    listen unix:$dir/$_.sock;
+    server_name mail.example.com sharepoint.example.com;
+    mtd p; mtd_profile $_; mtd_log_device on;
+    mtd_identify eas value;
+    mtd_value \$http_x_device_id kind=serial;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    add_header X-Identity "\$mtd_identity \$mtd_device" always;
+    location / { proxy_pass http://backend; }
+}
+END
+
+    gate(http => <<"END");
+mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
+mtd_policy p { }
+upstream backend { server unix:$dir/backend.sock; }
+proxy_http_version 1.1;
+proxy_ignore_client_abort on;
+client_header_timeout 3s;
+client_body_timeout 3s;
+$servers
+END
+
+    ok(wait_for(sub { 2 == workers() }), 'the gate is up');
+    $main::pids = join ' ', sort { $a <=> $b } workers();
+}
+
+
+sub state {
+    return join ' ', redis('DBSIZE'),
+        map { redis('HGET', "mtd:device:$_", 'threat') } qw(good bad);
+}
+
+
+sub lines {
+    my ($file) = @_;
+    my @lines;
+
+    open my $in, '<:raw', $file or die "$file: $!\n";
+
+    while (<$in>) {
+        chomp;
+        my ($id, $area, $payload, $text) = split /\t/, $_, -1;
+
+        push @lines, { id => $id, payload => unescape($payload),
+                       text => $text // '' }
+            if defined $payload && $area =~ AREAS;
+    }
+
+    return @lines;
+}
+
+
+sub unescape {
+    my ($text) = @_;
+    my %plain = (r => "\r", n => "\n", t => "\t", '\\' => '\\');
+
+    $text =~ s/\\(?:x([0-9A-Fa-f]{2})|([rnt\\]))/
+               defined $1 ? chr hex $1 : $plain{$2}/gex;
+    $text =~ s/\{\{rep (\d+) (.*?)\}\}/$2 x $1/ges;
+
+    return $text;
+}
+
+
+sub run {
+    my ($line, $profile) = @_;
+    my $id = $line->{id} . ($profile eq 'exchange' ? '' : " $profile");
+    my @runs = map { shoot($profile, $_) }
+                   $line->{payload}, with_good($line->{payload});
+    my @wrong = map { invariants($_) } @runs;
+
+    if (my $expected = $expected{$id}) {
+        $rules{'by id'}++;
+
+        for my $i (0, 1) {
+            my $got = outcome($runs[$i]);
+            push @wrong, "is $got, not $expected->[$i]"
+                if $got ne $expected->[$i];
+        }
+
+    } else {
+        my ($rule, @found) = by_words($line, @runs);
+
+        $rules{$rule}++;
+        push @wrong, map { "$rule: $_" } @found;
+        diag("$id: $rule") if FILE ne "$FindBin::Bin/attacks.tsv";
+    }
+
+    diag("    '$id' =>\n        ['"
+         . join("',\n         '", map { outcome($_) } @runs)
+         . "'],   # $line->{text}") if $ENV{MTD_CORPUS_SHOW};
+
+    ok(!@wrong, "$id, $line->{text}") or diag(map { "  $_\n" } @wrong);
+}
+
+
+# the same for GOOD: instead of BAD, or in a header
+
+sub with_good {
+    my ($payload) = @_;
+
+    return $payload if $payload =~ s/\bBAD\b/GOOD/g;
+
+    $payload =~ s/\n/\nX-Device-Id: GOOD\r\n/;
+    return $payload;
+}
+
+
+# sends, and reads until the gate closes
+
+sub shoot {
+    my ($profile, $payload) = @_;
+    my $link = IO::Socket::UNIX->new("$dir/$profile.sock") or die $!;
+    my $select = IO::Select->new($link);
+    my ($text, $at, $end, $closing) = ('', 0, time + 10, 0);
+
+    my @run = (sent => $payload, profile => $profile);
+
+    while (length $payload) {
+        my $n = syswrite $link, $payload or last;
+        substr $payload, 0, $n, '';
+    }
+
+    for (;;) {
+        $select->can_read($closing ? $end - time : 1);
+        last if time > $end;
+
+        # one answer, or nothing for a second: there is no more to come
+
+        if (!$select->can_read(0) || split_answers($text) > 0) {
+            shutdown $link, 1 if !$closing++;
+        }
+
+        next if !$select->can_read(0);
+
+        sysread $link, $text, 65536, length $text or last;
+    }
+
+    return { @run, text => $text, hung => time > $end,
+             answers => [split_answers($text)],
+             arrived => [records('backend')] };
+}
+
+
+sub split_answers {
+    my ($text) = @_;
+    my @answers;
+
+    while ($text =~ s{\A(HTTP/1\.\d (\d+).*?\r\n)\r\n}{}s) {
+        my %answer = (status => $2);
+        my $head = $1;
+
+        $answer{lc $1} = $2 while $head =~ /^([^\s:]+):[ ]?(.*?)\r$/gm;
+        substr $text, 0, $answer{'content-length'} || 0, '';
+        push @answers, \%answer;
+    }
+
+    return @answers;
+}
+
+
+sub outcome {
+    my ($run) = @_;
+    my $answer = $run->{answers}[0] or return 'no answer';
+
+    return $1 if @{ $run->{arrived} }
+                 && $run->{arrived}[0] =~ /\A([^\r]*) HTTP/;
+
+    my (undef, $reason) = split / /, $answer->{'x-is'} // '';
+
+    return "$answer->{status} " . ($reason || '-');
+}
+
+
+# what is true for all
+
+sub invariants {
+    my ($run) = @_;
+    my @accepted = grep { $_->{'x-backend'} } @{ $run->{answers} };
+    my @arrived = @{ $run->{arrived} };
+    my @wrong;
+
+    push @wrong, 'hangs' if $run->{hung};
+    push @wrong, @arrived . ' arrived, ' . @accepted . ' accepted'
+        if @arrived != @accepted;
+
+    for my $answer (@{ $run->{answers} }) {
+        next if $answer->{'x-backend'};
+
+        my $refused = $answer->{status} =~ /^(?:4\d\d|50[135])$/
+            || $answer->{status} eq '200'
+               && ($answer->{'x-is'} // '') =~ /^(?:block|remediate) /
+               && ($answer->{'content-type'} // '') eq
+                  'application/vnd.ms-sync.wbxml';
+
+        push @wrong, "status $answer->{status}" if !$refused;
+    }
+
+    my $said = said($run->{sent});
+
+    for my $answer (@accepted) {
+        my (undef, $reason) = split / /, $answer->{'x-is'};
+
+        next if $reason eq 'open_endpoint';
+
+        push @wrong, "allowed: $reason" if $reason ne 'secured_enough';
+        push @wrong, "allowed as $answer->{'x-identity'}"
+            if $answer->{'x-identity'} !~ /^(?:eas eas|value serial):good$/
+               || $said !~ /good/ || $said =~ /\bbad\b/;
+    }
+
+    for my $arrived (@arrived) {
+        push @wrong, "another request line: $1"
+            if $arrived =~ /\A(.*?)\r\n/ && $1 ne canonical($run);
+
+        my ($head) = split /\r\n\r\n/, $arrived, 2;
+
+        while ($head =~ /^([^\s:]+):/gm) {
+            push @wrong, "$1 arrived" if $stripped{ lc($1) =~ tr/_/-/r };
+        }
+
+        push @wrong, 'an upgrade arrived' if $head =~ /^upgrade:/mi;
+        push @wrong, 'another request is in it'
+            if $head =~ m{\n[A-Z_]+ \S+ HTTP/}
+               || () = $head =~ /^(?:transfer-encoding|content-length):/gmi > 1;
+    }
+
+    return @wrong;
+}
+
+
+# all that it could mean, in lower case
+
+sub said {
+    my ($sent) = @_;
+    my $plain = $sent =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger;
+    my ($query) = $sent =~ m{^\S+ [^ ?]*\?(\S*)};
+    my $bytes = decode_base64($query // '');
+
+    return lc "$sent $plain $bytes";
+}
+
+
+# the request line that may arrive for it
+
+sub canonical {
+    my ($run) = @_;
+    my ($method, $target) = $run->{sent} =~ /^(?:\r\n)?(\S+) (\S+) HTTP/
+        or return 'none';
+    my ($path, $query) = $target =~ /^([^?]*)(\?.*)?/s;
+    my (@segments, $slash);
+
+    $path =~ s{^https?://[^/]*}{}i;
+    $path =~ s/%([0-9A-Fa-f]{2})/plain(chr hex $1)/ge;
+    $slash = $path =~ m{/(?:\.\.?)?$} ? '/' : '';
+
+    for my $segment (split m{/}, $path) {
+        next if $segment eq '' || $segment eq '.';
+        $segment eq '..' ? pop @segments : push @segments, $segment;
+    }
+
+    $path = join '', map { "/$_" } @segments;
+
+    return "$method " . ($path eq '' ? '/' : "$path$slash") . ($query // '')
+           . ' HTTP/1.1';
+}
+
+
+sub plain {
+    my ($char) = @_;
+    return $char =~ m{[A-Za-z0-9_~!\$&'()*+,=:@-]} ? $char
+                                                   : sprintf '%%%02X', ord $char;
+}
+
+
+# a rule, and what is wrong by it
+
+sub by_words {
+    my ($line, @runs) = @_;
+    my $text = $line->{text};
+    my ($as_is, $good) = @runs;
+    my @wrong;
+
+    my $refused = sub {
+        my ($run, $name, $reason) = @_;
+        my $got = outcome($run);
+
+        push @wrong, "$name has arrived: $got" if @{ $run->{arrived} };
+        push @wrong, "$name is $got"
+            if $reason && $got !~ /(?:$reason)$/ && !@{ $run->{arrived} };
+    };
+
+    my $arrived = sub {
+        my ($run, $name) = @_;
+        push @wrong, "$name is " . outcome($run)
+            if !@{ $run->{arrived} } || @{ $run->{answers} } != 1;
+    };
+
+    # nothing but GOOD was said
+
+    my $is_good = said($line->{payload}) =~ /good/
+                  && said($line->{payload}) !~ /bad/;
+
+    if ($text =~ /^positive control/) {
+        $refused->($as_is, 'it') if !$is_good;
+        $arrived->($good, 'GOOD') if $line->{payload} =~ /BAD|GOOD/;
+        return ('positive control', @wrong);
+    }
+
+    if ($text =~ /^same decision as for canonical path (\S+)/) {
+        $refused->($as_is, 'it') if !$is_good;
+
+        my ($path, $got) = ($1, outcome($good));
+
+        push @wrong, "GOOD is $got"
+            if $got !~ m{^400 } && $got !~ m{^[A-Z]+ \Q$path\E(?:/|\?|$)}i;
+
+        return ('same decision', @wrong);
+    }
+
+    if ($text =~ /never forwarded to backend/) {
+        my $unless = $text =~ /unless/;
+
+        $refused->($as_is, 'it');
+        $refused->($good, 'GOOD') if !$unless;
+        return ($unless ? 'never, unless published' : 'never', @wrong);
+    }
+
+    if ($text =~ /decision for BAD/) {
+        $refused->($as_is, 'it', 'threat_level|ambiguous|malformed'
+                                 . '|identity_mismatch');
+        return ('decision for BAD', @wrong);
+    }
+
+    if ($text =~ /open_endpoint/) {
+        my $is = $as_is->{answers}[0]{'x-is'} // '';
+
+        push @wrong, "it is $is"
+            if @{ $as_is->{arrived} } && $is ne 'allow open_endpoint';
+        return ('open endpoint', @wrong);
+    }
+
+    if ($text =~ /^[45]\d\d/) {
+        my ($codes, $rest) = $text =~ m{^(\d{3}(?:(?:/|, | or )\d{3})*)(.*)}s;
+        my $maybe = $rest =~ /^\s*,?\s*or\b|accepted|preferred|without an/;
+        my $any = $codes =~ /400/;
+
+        if (!$maybe || !$is_good && $rest =~ /without an/) {
+            for my $run ($as_is, $maybe ? () : $good) {
+                my $name = $run == $good ? 'GOOD' : 'it';
+
+                $refused->($run, $name);
+
+                my $got = outcome($run);
+                my ($status) = split / /, $got;
+
+                push @wrong, "$name is $got"
+                    if !($any || $status =~ /^(?:\Q$codes\E)$/
+                         || grep { $_ eq $status } split /\D+/, $codes);
+            }
+        }
+
+        return (($any ? 'refused' : $codes) . ($maybe ? ', perhaps' : ''),
+                @wrong);
+    }
+
+    if ($text =~ /stripped|never used for the decision|trusted only/) {
+        $refused->($as_is, 'it') if !$is_good;
+        $arrived->($good, 'GOOD');
+
+        my %sent = map { lc $_ => 1 } $line->{payload} =~ /^([\w-]+): /gm;
+        my $head = join '', @{ $good->{arrived} };
+
+        delete @sent{qw(host connection x-real-ip x-device-id content-length
+                        x-forwarded-for user-agent forwarded)};
+
+        push @wrong, map { "$_ arrived" }
+            grep { $head =~ /^\Q$_\E:/mi } sort keys %sent;
+        return ('stripped', @wrong);
+    }
+
+    # without a word that is known: what holds for all
+
+    return ('invariants alone', @wrong);
+}
