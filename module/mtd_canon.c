@@ -140,14 +140,14 @@ mtd_canon_path(mtd_canon_t *canon, const mtd_str_t *path, unsigned rules,
             goto slow;
         }
 
-        /* "//", "/.", "./" and "." at the end are for the slow path */
+        /* "//", "./" and "." at the end are for the slow path */
 
         if (p + 1 == last) {
             if (*p == '.') {
                 goto slow;
             }
 
-        } else if (p[1] == '/' || (*p == '/' && p[1] == '.')) {
+        } else if (p[1] == '/') {
             goto slow;
         }
 
