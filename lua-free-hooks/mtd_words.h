@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * The words of the gate: what a device's record, a decision and a protocol
  * can say.  Plain C, shared by the gate, the hooks and the tools.
  *

@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * The contract between the gate and its hooks.
  *
  * A hook is an ordinary nginx HTTP module, static or dynamic, that registers

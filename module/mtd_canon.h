@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * The canonical form of a request target: what is decided on is what the
  * backend gets.  Plain C.
  */

@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * Names of keys in Redis, the same in the gate and in mtdctl.  Plain C,
  * needs OpenSSL for the pseudonyms.
  */

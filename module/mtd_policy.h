@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * The decision: a pure function of policy, record and time.  Plain C.
  */
 

@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * Which server stands behind the gate: its endpoints, what each speaks,
  * the methods that it takes and what may pass before a device is known;
  * and the client headers that it would trust.  Plain C.

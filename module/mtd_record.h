@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
  * One device's record, as it is decided on and kept in the zone, and its
  * parser.  The fields are those of a PREFIXdevice:ID hash in Redis, see
  * docs/records.md.  Plain C.

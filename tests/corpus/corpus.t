@@ -25,13 +25,95 @@ use constant FILE => $ARGV[0] || $ENV{MTD_CORPUS}
                      || "$FindBin::Bin/attacks.tsv";
 use constant AREAS => qr{^http/(?:path|eas-query|header|smuggling)$};
 
-# STATUS REASON ("-" of nginx itself), or the request line that arrives; as
-# it is, then with GOOD
+# STATUS REASON DEVICE ("-" of nginx itself), or the request line; as
+# it is, then with GOOD; with " | " between what versions of nginx differ in
+
 
 my $eas = '/Microsoft-Server-ActiveSync';
 
 my %expected = (
-#TABLE
+    'PATH-001' =>
+        ['403 threat_level eas:bad',
+         "GET $eas?Cmd=Sync&User=u&DeviceId=GOOD&DeviceType=iPhone"],
+    'PATH-004' =>
+        ['403 threat_level eas:bad',
+         "GET $eas?Cmd=Sync&User=u&DeviceId=GOOD&DeviceType=iPhone"],
+    'PATH-007' =>
+        ['403 threat_level eas:bad',
+         "GET $eas?Cmd=Sync&User=u&DeviceId=GOOD&DeviceType=iPhone"],
+    'PATH-010' => ['400 malformed', '400 malformed'],
+    'PATH-013' => ['400 malformed', '400 malformed'],
+    'PATH-016' => ['400 malformed', '400 malformed'],
+    'PATH-019' =>
+        ['403 threat_level eas:bad',
+         "GET $eas/?Cmd=Sync&User=u&DeviceId=GOOD&DeviceType=iPhone"],
+    'PATH-022' => ['400 malformed', '400 malformed'],
+    'PATH-025' => ['400 malformed', '400 malformed'],
+    'PATH-028' => ['400 malformed', '400 malformed'],
+    'PATH-031' => ['400 malformed', '400 malformed'],
+    'PATH-034' => ['400 malformed', '400 malformed'],
+    'PATH-037' => ['400 malformed', '400 malformed'],
+    'PATH-040' => ['403 unidentified', 'GET /ecp/x.js'],
+    'PATH-043' => ['403 path_refused', '403 path_refused'],
+    'PATH-046' => ['404 path_refused', '404 path_refused'],
+    'PATH-046 sharepoint' =>
+        ['403 unidentified',
+         'POST /_layouts/15/toolpane.aspx/x?DisplayMode=Edit'],
+    'PATH-049' => ['404 path_refused', '404 path_refused'],
+    'PATH-052' => ['400 -', '400 -'],
+    'PATH-055' => ["OPTIONS $eas", "OPTIONS $eas"],
+    'PATH-058' =>
+        ['403 unidentified',
+         'RPC_IN_DATA /rpc/rpcproxy.dll?ex01.corp:6001'],
+    'PATH-061' => ['400 malformed', '400 malformed'],
+    'EASQ-001' =>
+        ['200 unknown_device eas:v140device',
+         '200 unknown_device eas:v140device'],
+    'EASQ-004' => ['400 malformed', '400 malformed'],
+    'EASQ-007' => ['400 malformed', '400 malformed'],
+    'EASQ-010' => ['400 malformed', '400 malformed'],
+    'EASQ-013' =>
+        ["POST $eas?Cmd=Sync&User=u&DeviceId=G%4fOD",
+         "POST $eas?Cmd=Sync&User=u&DeviceId=G%4fOD"],
+    'EASQ-016' => ['400 malformed', '400 malformed'],
+    'EASQ-019' => ['400 malformed', '400 malformed'],
+    'EASQ-022' =>
+        ['200 threat_level eas:bad',
+         '200 identity_mismatch eas:bad'],
+    'EASQ-025' => ['400 malformed', '400 malformed'],
+    'EASQ-028' => ['400 malformed', '400 malformed'],
+    'EASQ-031' => ['400 malformed', '400 malformed'],
+    'EASQ-034' => ['400 malformed', '400 malformed'],
+    'EASQ-037' => ['400 malformed', '400 malformed'],
+    'EASQ-040' => ['400 malformed', '400 malformed'],
+    'EASQ-043' => ['400 malformed', '400 malformed'],
+    'HDR-001' => ['403 ambiguous', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-004' => ['403 threat_level serial:bad', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-007' =>
+        ["GET $eas?Cmd=Sync&User=u | 400 -",
+         "GET $eas?Cmd=Sync&User=u | 400 -"],
+    'HDR-010' => ["GET $eas?Cmd=Sync&User=u", "GET $eas?Cmd=Sync&User=u"],
+    'HDR-013' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-016' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-019' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-022' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-025' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-028' => ['400 -', '400 -'],
+    'HDR-031' => ['403 unidentified', '403 unidentified'],
+    'HDR-034' => ['403 unidentified', "GET $eas?Cmd=Sync&User=u"],
+    'HDR-037' => ['400 -', '400 -'],
+    'SMUG-001' => ['400 -', '400 -'],
+    'SMUG-004' => ['400 -', '400 -'],
+    'SMUG-007' => ['400 -', '400 -'],
+    'SMUG-010' =>
+        ['POST /autodiscover/autodiscover.xml | 400 -',
+         'POST /autodiscover/autodiscover.xml | 400 -'],
+    'SMUG-013' =>
+        ['POST /autodiscover/autodiscover.xml',
+         'POST /autodiscover/autodiscover.xml'],
+    'SMUG-016' => ['403 unidentified', 'GET /owa/'],
+    'SMUG-019' => ['403 unidentified', 'GET /owa/'],
+    'SMUG-022' => ['404 path_refused', '404 path_refused'],
 );
 
 # what only a proxy may say
@@ -62,11 +144,11 @@ my (%rules, $lines);
 for my $line (lines(FILE)) {
     $lines++;
 
-    for my $profile ('exchange', $line->{payload} =~ m{/_\w|/sites/}
-                                 ? 'sharepoint' : ())
-    {
-        run($line, $profile);
-    }
+    # where no query has to name the device, too
+
+    run($line, $line->{area} eq 'http/header' ? 'headers' : 'exchange');
+    run($line, 'exchange', 1) if $line->{area} eq 'http/header';
+    run($line, 'sharepoint') if $line->{payload} =~ m{/_\w|/sites/};
 }
 
 is(state(), $before, 'nothing has been written to redis');
@@ -83,12 +165,17 @@ done_testing();
 
 
 sub start_gate {
-    my $servers = join '', map { <<"END" } qw(exchange sharepoint);
+    my %servers = (
+        exchange => 'mtd_profile exchange; mtd_identify eas value;',
+        headers => 'mtd_profile exchange; mtd_identify value;',
+        sharepoint => 'mtd_profile sharepoint; mtd_identify value;',
+    );
+    my $servers = join '', map { <<"END" } sort keys %servers;
 server {
     listen unix:$dir/$_.sock;
     server_name mail.example.com sharepoint.example.com;
-    mtd p; mtd_profile $_; mtd_log_device on;
-    mtd_identify eas value;
+    mtd p; mtd_log_device on;
+    $servers{$_}
     mtd_value \$http_x_device_id kind=serial;
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     add_header X-Identity "\$mtd_identity \$mtd_device" always;
@@ -128,8 +215,8 @@ sub lines {
         chomp;
         my ($id, $area, $payload, $text) = split /\t/, $_, -1;
 
-        push @lines, { id => $id, payload => unescape($payload),
-                       text => $text // '' }
+        push @lines, { id => $id, area => $area, text => $text // '',
+                       payload => unescape($payload) }
             if defined $payload && $area =~ AREAS;
     }
 
@@ -150,8 +237,9 @@ sub unescape {
 
 
 sub run {
-    my ($line, $profile) = @_;
-    my $id = $line->{id} . ($profile eq 'exchange' ? '' : " $profile");
+    my ($line, $profile, $again) = @_;
+    my $id = $line->{id} . ($again || $profile eq 'sharepoint'
+                            ? " $profile" : '');
     my @runs = map { shoot($profile, $_) }
                    $line->{payload}, with_good($line->{payload});
     my @wrong = map { invariants($_) } @runs;
@@ -162,8 +250,11 @@ sub run {
         for my $i (0, 1) {
             my $got = outcome($runs[$i]);
             push @wrong, "is $got, not $expected->[$i]"
-                if $got ne $expected->[$i];
+                if !grep { $_ eq $got } split / \| /, $expected->[$i];
         }
+
+    } elsif ($again) {
+        $rules{'once more'}++;
 
     } else {
         my ($rule, @found) = by_words($line, @runs);
@@ -172,10 +263,6 @@ sub run {
         push @wrong, map { "$rule: $_" } @found;
         diag("$id: $rule") if FILE ne "$FindBin::Bin/attacks.tsv";
     }
-
-    diag("    '$id' =>\n        ['"
-         . join("',\n         '", map { outcome($_) } @runs)
-         . "'],   # $line->{text}") if $ENV{MTD_CORPUS_SHOW};
 
     ok(!@wrong, "$id, $line->{text}") or diag(map { "  $_\n" } @wrong);
 }
@@ -254,8 +341,9 @@ sub outcome {
                  && $run->{arrived}[0] =~ /\A([^\r]*) HTTP/;
 
     my (undef, $reason) = split / /, $answer->{'x-is'} // '';
+    my (undef, $device) = split / /, $answer->{'x-identity'} // '';
 
-    return "$answer->{status} " . ($reason || '-');
+    return join ' ', $answer->{status}, $reason || '-', $device || ();
 }
 
 
@@ -308,8 +396,10 @@ sub invariants {
 
         push @wrong, 'an upgrade arrived' if $head =~ /^upgrade:/mi;
         push @wrong, 'another request is in it'
-            if $head =~ m{\n[A-Z_]+ \S+ HTTP/}
-               || () = $head =~ /^(?:transfer-encoding|content-length):/gmi > 1;
+            if $head =~ m{\n[A-Z_]+ \S+ HTTP/};
+
+        my @lengths = $head =~ /^(?:transfer-encoding|content-length):/gmi;
+        push @wrong, 'two lengths arrived' if @lengths > 1;
     }
 
     return @wrong;
@@ -374,7 +464,7 @@ sub by_words {
 
         push @wrong, "$name has arrived: $got" if @{ $run->{arrived} };
         push @wrong, "$name is $got"
-            if $reason && $got !~ /(?:$reason)$/ && !@{ $run->{arrived} };
+            if $reason && $got !~ /^\d+ (?:$reason)\b/ && !@{ $run->{arrived} };
     };
 
     my $arrived = sub {

@@ -318,7 +318,6 @@ http {
                     ' \$http_x_mark';
     access_log $dir/logs/access.log told;
     keepalive_requests 100000000;
-    client_header_timeout 60s;
     $conf{http}
 }
 END
