@@ -30,7 +30,7 @@ typedef struct {
     unsigned       depth;           /* of parentheses in this segment */
     unsigned       api:1;           /* literals are possible */
     unsigned       vti_bin:1;       /* the segment before was _vti_bin */
-    unsigned       literal:1;       /* one was met */
+    unsigned       service:1;       /* _api or _vti_bin was met */
     const char    *why;
 } mtd_canon_state_t;
 
@@ -503,11 +503,11 @@ mtd_canon_segment_end(mtd_canon_state_t *s, int slash)
 static int
 mtd_canon_parent(mtd_canon_state_t *s)
 {
-    if (s->literal) {
+    if (s->service) {
 
-        /* its slashes are no borders */
+        /* slashes of literals are no borders, and contexts would change */
 
-        return mtd_canon_refuse(s, "dot segment after a literal");
+        return mtd_canon_refuse(s, "dot segment after a service");
     }
 
     s->uri = s->segment;
@@ -527,11 +527,6 @@ mtd_canon_parent(mtd_canon_state_t *s)
 
     s->segment = s->uri;
     s->segment_path = s->path;
-
-    /* what was learnt from a segment that is gone; it can come again */
-
-    s->api = 0;
-    s->vti_bin = 0;
 
     return 0;
 }
@@ -581,6 +576,7 @@ mtd_canon_context(mtd_canon_state_t *s)
     }
 
     s->vti_bin = mtd_canon_is(p, len, "_vti_bin");
+    s->service |= s->api | s->vti_bin;
 }
 
 
@@ -598,7 +594,6 @@ mtd_canon_literal(mtd_canon_state_t *s)
     size_t    len, step;
     unsigned  dots;
 
-    s->literal = 1;
     quotes = 0;
     len = 0;
     dots = 0;

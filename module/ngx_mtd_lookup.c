@@ -9,6 +9,11 @@
 
 #define NGX_MTD_LOOKUP_ASKS   3             /* of one question, if voided */
 
+/* prefix, "alias:", kind, ":", value or "device:", ID; no user */
+
+#define NGX_MTD_LOOKUP_NAME                                                   \
+    (MTD_PREFIX_MAX + 8 + MTD_KIND_MAX + MTD_ID_MAX)
+
 
 /*
  * One question to redis and who waits for its answer.  It lives from the
@@ -27,7 +32,7 @@ struct ngx_mtd_question_s {
     ngx_uint_t             asks;
     mtd_hash_t             name;
     size_t                 len;
-    u_char                 data[1];         /* the key's name */
+    u_char                 data[NGX_MTD_LOOKUP_NAME];   /* the key's name */
 };
 
 
@@ -44,6 +49,7 @@ typedef enum {
 typedef struct {
     ngx_mtd_outcome_e      outcome;
     mtd_str_t              id;              /* of an alias */
+    mtd_hash_t             device;          /* of the key of id */
     mtd_record_t           record;          /* of a device */
     mtd_str_t              groups;          /* if the texts are full */
 } ngx_mtd_result_t;
@@ -51,11 +57,16 @@ typedef struct {
 
 static ngx_uint_t ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups,
     ngx_msec_t fetched, ngx_msec_t limit);
+static ngx_uint_t ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *key, ngx_mtd_answer_t *answer);
 static void ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot);
-static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, mtd_str_t *id);
+static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot,
+    ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
     u_char *name, size_t len, ngx_uint_t device);
+static ngx_mtd_question_t *ngx_mtd_lookup_get_question(
+    ngx_mtd_lookups_t *lookups);
 static ngx_mtd_question_t *ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *key);
 static ngx_int_t ngx_mtd_lookup_send(ngx_mtd_question_t *question);
@@ -85,6 +96,7 @@ ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool)
     ngx_uint_t        i;
     const mtd_str_t  *field;
 
+    ngx_queue_init(&lookups->free);
     ngx_queue_init(&lookups->unsent);
 
     for (i = 0; i < NGX_MTD_LOOKUP_BUCKETS; i++) {
@@ -156,19 +168,28 @@ ngx_uint_t
 ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
     const u_char *value, size_t len, ngx_mtd_answer_t *answer)
 {
-    mtd_hash_t         key;
-    ngx_mtd_alias_t    alias;
-    ngx_mtd_device_t   device;
+    mtd_hash_t  key;
 
     key = ngx_mtd_zone_alias_hash(lookups->zone, kind, value, len);
 
-    answer->device = key;
+    return ngx_mtd_lookup_zone(lookups, &key, answer);
+}
 
-    if (!ngx_mtd_zone_alias(lookups->zone, &key, &alias)
+
+static ngx_inline ngx_uint_t
+ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
+    ngx_mtd_answer_t *answer)
+{
+    ngx_mtd_alias_t    alias;
+    ngx_mtd_device_t   device;
+
+    answer->device = *key;
+
+    if (!ngx_mtd_zone_alias(lookups->zone, key, &alias)
         || !ngx_mtd_lookup_fresh(lookups, alias.entry.fetched,
                                  lookups->fresh))
     {
-        return ngx_mtd_lookup_negative(lookups, &key, answer);
+        return ngx_mtd_lookup_negative(lookups, key, answer);
     }
 
     answer->device = alias.device;
@@ -265,14 +286,12 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
 
     lookups = slot->lookup->lookups;
 
-    if (ngx_mtd_lookup_cached(lookups, slot->kind, slot->value.data,
-                              slot->value.len, &slot->answer))
-    {
-        return;
-    }
-
     slot->alias = ngx_mtd_zone_alias_hash(lookups->zone, slot->kind,
                                           slot->value.data, slot->value.len);
+
+    if (ngx_mtd_lookup_zone(lookups, &slot->alias, &slot->answer)) {
+        return;
+    }
 
     kind.len = lookups->zone->kinds[slot->kind].len;
     kind.data = lookups->zone->kinds[slot->kind].data;
@@ -291,30 +310,19 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
 
 
 static void
-ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, mtd_str_t *id)
+ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result)
 {
-    u_char              name[MTD_KEY_MAX], *last, *p;
-    mtd_hash_t          key;
+    u_char              name[MTD_KEY_MAX], *last;
     ngx_mtd_device_t    device;
     ngx_mtd_lookups_t  *lookups;
 
     lookups = slot->lookup->lookups;
 
-    last = mtd_key_device(name, lookups->names, id);
-
-    if (last == NULL) {
-        ngx_mtd_lookup_fallback(slot);
-        return;
-    }
-
-    p = name + lookups->names->prefix.len + sizeof("device:") - 1;
-    key = ngx_mtd_zone_device_hash(lookups->zone, p, last - p);
-
-    slot->answer.device = key;
+    slot->answer.device = result->device;
 
     /* another identity may have brought it in */
 
-    if (ngx_mtd_zone_device(lookups->zone, &key, &device)
+    if (ngx_mtd_zone_device(lookups->zone, &result->device, &device)
         && ngx_mtd_lookup_fresh(lookups, device.entry.fetched,
                                 lookups->fresh))
     {
@@ -323,11 +331,18 @@ ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, mtd_str_t *id)
         return;
     }
 
-    if (ngx_mtd_lookup_negative(lookups, &key, &slot->answer)) {
+    if (ngx_mtd_lookup_negative(lookups, &result->device, &slot->answer)) {
         return;
     }
 
-    ngx_mtd_lookup_ask(slot, &key, name, last - name, 1);
+    last = mtd_key_device(name, lookups->names, &result->id);
+
+    if (last == NULL) {
+        ngx_mtd_lookup_fallback(slot);
+        return;
+    }
+
+    ngx_mtd_lookup_ask(slot, &result->device, name, last - name, 1);
 }
 
 
@@ -371,8 +386,9 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
 
     if (question == NULL) {
 
-        question = ngx_alloc(offsetof(ngx_mtd_question_t, data) + len,
-                             lookups->log);
+        question = (len <= NGX_MTD_LOOKUP_NAME)
+                   ? ngx_mtd_lookup_get_question(lookups) : NULL;
+
         if (question == NULL) {
             ngx_mtd_lookup_fallback(slot);
             return;
@@ -398,7 +414,7 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
         }
 
         if (ngx_mtd_lookup_send(question) != NGX_OK) {
-            ngx_free(question);
+            ngx_queue_insert_head(&lookups->free, &question->queue);
             ngx_mtd_lookup_fallback(slot);
             return;
         }
@@ -412,6 +428,22 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
     ngx_queue_insert_tail(&question->waiters, &slot->queue);
     slot->waiting = 1;
     slot->lookup->waiting++;
+}
+
+
+static ngx_mtd_question_t *
+ngx_mtd_lookup_get_question(ngx_mtd_lookups_t *lookups)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_queue_empty(&lookups->free)) {
+        return ngx_alloc(sizeof(ngx_mtd_question_t), lookups->log);
+    }
+
+    q = ngx_queue_head(&lookups->free);
+    ngx_queue_remove(q);
+
+    return ngx_queue_data(q, ngx_mtd_question_t, queue);
 }
 
 
@@ -547,7 +579,6 @@ ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
     ngx_mtd_reply_t *reply, ngx_mtd_result_t *result)
 {
     u_char            name[MTD_KEY_MAX], *last, *p;
-    mtd_hash_t        device;
     ngx_mtd_zone_t   *zone;
     ngx_mtd_value_t  *value;
 
@@ -583,11 +614,11 @@ ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
     }
 
     p = name + question->lookups->names->prefix.len + sizeof("device:") - 1;
-    device = ngx_mtd_zone_device_hash(zone, p, last - p);
 
     result->outcome = NGX_MTD_FOUND;
+    result->device = ngx_mtd_zone_device_hash(zone, p, last - p);
 
-    return ngx_mtd_zone_put_alias(zone, &question->key, &device,
+    return ngx_mtd_zone_put_alias(zone, &question->key, &result->device,
                                   &question->ticket);
 }
 
@@ -747,7 +778,7 @@ ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
         ngx_queue_add(&waiters, &question->waiters);
     }
 
-    ngx_free(question);
+    ngx_queue_insert_head(&question->lookups->free, &question->queue);
 
     while (!ngx_queue_empty(&waiters)) {
         q = ngx_queue_head(&waiters);
@@ -773,7 +804,7 @@ ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result,
     case NGX_MTD_FOUND:
 
         if (!device) {
-            ngx_mtd_lookup_device(slot, &result->id);
+            ngx_mtd_lookup_device(slot, result);
             return;
         }
 
@@ -916,7 +947,14 @@ ngx_mtd_lookup_destroy(ngx_mtd_lookups_t *lookups)
             q = ngx_queue_head(bucket);
             ngx_queue_remove(q);
 
-            ngx_free(ngx_queue_data(q, ngx_mtd_question_t, queue));
+            ngx_queue_insert_head(&lookups->free, q);
         }
+    }
+
+    while (!ngx_queue_empty(&lookups->free)) {
+        q = ngx_queue_head(&lookups->free);
+        ngx_queue_remove(q);
+
+        ngx_free(ngx_queue_data(q, ngx_mtd_question_t, queue));
     }
 }

@@ -54,6 +54,7 @@ typedef struct {
     time_t                 warned;
     ngx_mtd_resp_template_t  get;           /* of an alias */
     ngx_mtd_resp_template_t  hmget;         /* of a device */
+    ngx_queue_t            free;            /* questions to use again */
     ngx_queue_t            unsent;          /* until redis is there */
     ngx_queue_t            asked[NGX_MTD_LOOKUP_BUCKETS];
 } ngx_mtd_lookups_t;

@@ -154,8 +154,7 @@ for my $line (lines(FILE)) {
 is(state(), $before, 'nothing has been written to redis');
 is(join(' ', sort { $a <=> $b } workers()), $main::pids,
    'the workers are those of the start');
-unlike(error_log(), qr/\[(?:alert|emerg)\]|exited on signal/,
-       'nothing is wrong');
+is(alerts(), '', 'nothing is wrong');
 cmp_ok($lines, '>', 0, 'there were lines');
 
 diag("$lines lines, by rule:\n",

@@ -92,8 +92,7 @@ for my $target ("/_api/web/GetFolderByServerRelativeUrl('%2Fsites%2Fa%26b')",
     is_deeply($all->{arrived}, [$target], '... arrives');
 }
 
-unlike(error_log(), qr/\[(?:alert|emerg)\]|exited on signal/,
-       'nothing is wrong');
+is(alerts(), '', 'nothing is wrong');
 
 done_testing();
 

@@ -20,7 +20,7 @@ our @EXPORT = qw(
     $dir slurp spew wait_for
     redis redis_start redis_stop redis_signal redis_load device commands
     backend records
-    gate gate_signal master workers alive error_log access_log
+    gate gate_signal master workers alive alerts error_log access_log
     ask get status stores
     client client_start client_stop total
 );
@@ -385,6 +385,18 @@ sub gate_stop {
 
 
 sub alive { return -d "/proc/$_[0]" && slurp("/proc/$_[0]/stat") !~ /\) Z / }
+
+
+# lines of the log that must not be there, but for those of a pattern
+
+sub alerts {
+    my ($but) = @_;
+    my @lines = grep { /\[(?:alert|emerg)\]|open socket/ }
+        split /\n/, error_log();
+
+    return join "\n", $but ? grep { !/$but/ } @lines : @lines;
+}
+
 
 sub error_log { return slurp("$dir/logs/error.log") }
 sub access_log { return slurp("$dir/logs/access.log") }

@@ -76,8 +76,7 @@ END
              qw(devices aliases)), $store->{counters}{evicted});
 }
 
-unlike(error_log(), qr/\[(?:alert|emerg)\]|exited on signal/,
-       'nothing is wrong');
+is(alerts(), '', 'nothing is wrong');
 
 done_testing();
 

@@ -6,16 +6,14 @@
 
 #define _GNU_SOURCE
 
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,336 +22,505 @@
 #include "mtd_table.h"
 
 
-#define BUCKETS   4096
-#define BYTES     (BUCKETS * MTD_TABLE_BUCKET)
-#define WORDS     4
+#define TEST_BUCKETS  1024
+#define TEST_BYTES    (TEST_BUCKETS * MTD_TABLE_BUCKET)
+#define TEST_READERS  3
+#define TEST_WRITES   400000
+#define TEST_KEYS     64
 
-
-/* words say what number they were written with, so a torn copy shows */
 
 typedef struct {
     mtd_entry_t   entry;
-    uint64_t      word[WORDS];
-} item_t;
+    uint64_t      value;
+    uint64_t      check;            /* of the value and the key */
+} test_entry_t;
 
 
-static mtd_hash_key_t  secret = { { 0x0706050403020100ULL,
-                                    0x0f0e0d0c0b0a0908ULL } };
+/* shared with children, behind the table */
+
+typedef struct {
+    uint32_t      stop;
+    uint64_t      reads[TEST_READERS];
+    uint64_t      hits[TEST_READERS];
+    uint64_t      torn[TEST_READERS];
+} test_shared_t;
 
 
-static u_char *
-shared(size_t bytes)
+static const mtd_hash_key_t  test_key = {
+    { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL }
+};
+
+
+/*
+ * SipHash-1-3-128 of the bytes 0, 1, 2, ..., by an implementation of the
+ * paper in another language, which gives the published vectors for 2-4.
+ */
+
+static const struct {
+    size_t       len;
+    mtd_hash_t   hash;
+} test_hashes[] = {
+    { 0, { { 0xbea58827b2bc7ee7ULL, 0x013030dd6adb62fdULL } } },
+    { 1, { { 0xa8edd36004376ffcULL, 0x63f02f2bcc73055eULL } } },
+    { 7, { { 0xc3e0aaf223b98410ULL, 0x77ab4808c82e2fa6ULL } } },
+    { 8, { { 0xb4dae3d5e1fe12aaULL, 0x99c7f935ab164f72ULL } } },
+    { 9, { { 0x9439f32c04b8dd81ULL, 0x427c1394000e72f4ULL } } },
+    { 15, { { 0x6c52bdb205557ec1ULL, 0x09017e1eeccd2129ULL } } },
+    { 16, { { 0xeb8e511557d9a8d0ULL, 0x93179e3df8b013b5ULL } } },
+    { 63, { { 0x6f42fe4ee300584cULL, 0xad6052a70a6b9f07ULL } } },
+    { 255, { { 0xa558210ac1a428f5ULL, 0xe93ebbaed065a4f1ULL } } },
+    { 256, { { 0x5a020c3a248b6cf5ULL, 0x7a709cb9a27a686aULL } } },
+};
+
+
+static void *
+test_memory(size_t size)
 {
-    u_char  *p;
+    void  *p;
 
-    p = mmap(NULL, bytes, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
+    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
              0);
-    assert_true(p != MAP_FAILED);
+
+    assert_ptr_not_equal(p, MAP_FAILED);
 
     return p;
 }
 
 
-static void
-make(item_t *item, uint64_t n, uint64_t value)
+static uint64_t
+test_check(const mtd_hash_t *key, uint64_t value)
 {
-    size_t  i;
+    return (value * 0x9e3779b97f4a7c15ULL) ^ key->word[0] ^ key->word[1];
+}
 
-    item->entry.key = mtd_hash(&secret, (u_char *) &n, sizeof(n));
-    item->entry.fetched = value;
 
-    for (i = 0; i < WORDS; i++) {
-        item->word[i] = value;
-    }
+static test_entry_t
+test_entry(uint64_t number, uint64_t value)
+{
+    test_entry_t  e;
+
+    e.entry.key = mtd_hash(&test_key, (u_char *) &number, sizeof(number));
+    e.entry.fetched = value;
+    e.value = value;
+    e.check = test_check(&e.entry.key, value);
+
+    return e;
 }
 
 
 static int
-get(mtd_table_t *table, uint64_t n, item_t *item)
+test_get(const mtd_table_t *table, uint64_t number, uint64_t *value)
 {
-    mtd_hash_t  key;
+    test_entry_t  e, out;
 
-    key = mtd_hash(&secret, (u_char *) &n, sizeof(n));
+    e = test_entry(number, 0);
 
-    return mtd_table_get(table, &key, &item->entry);
+    if (!mtd_table_get(table, &e.entry.key, &out.entry)) {
+        return 0;
+    }
+
+    assert_memory_equal(&out.entry.key, &e.entry.key, sizeof(mtd_hash_t));
+    assert_int_equal(out.check, test_check(&out.entry.key, out.value));
+    *value = out.value;
+
+    return 1;
 }
 
 
 static void
 test_hash(void **state)
 {
-    size_t      i, k;
-    u_char      message[64];
-    mtd_hash_t  a, b;
+    u_char      data[257], *p;
+    size_t      i, n;
+    mtd_hash_t  hash;
 
-    for (i = 0; i < sizeof(message); i++) {
-        message[i] = i;
+    n = sizeof(test_hashes) / sizeof(test_hashes[0]);
+
+    /* at an odd address, and with what follows being none of it */
+
+    p = data + 1;
+
+    for (i = 0; i < 256; i++) {
+        p[i] = i;
     }
 
-    /* every length, every byte and the key count */
-
-    for (i = 0; i < sizeof(message); i++) {
-        a = mtd_hash(&secret, message, i);
-
-        for (k = 0; k < i; k++) {
-            message[k] ^= 1;
-            b = mtd_hash(&secret, message, i);
-            assert_false(mtd_hash_equal(&a, &b));
-            message[k] ^= 1;
-        }
-
-        b = mtd_hash(&secret, message, i + 1);
-        assert_false(mtd_hash_equal(&a, &b));
-
-        secret.word[1] ^= 1;
-        b = mtd_hash(&secret, message, i);
-        assert_false(mtd_hash_equal(&a, &b));
-        secret.word[1] ^= 1;
-
-        b = mtd_hash(&secret, message, i);
-        assert_true(mtd_hash_equal(&a, &b));
+    for (i = 0; i < n; i++) {
+        hash = mtd_hash(&test_key, p, test_hashes[i].len);
+        assert_true(mtd_hash_equal(&hash, &test_hashes[i].hash));
     }
+
+    hash.word[1] ^= 1ULL << 63;
+    assert_false(mtd_hash_equal(&hash, &test_hashes[n - 1].hash));
 }
 
 
 static void
 test_put_get_delete(void **state)
 {
-    item_t        item;
-    uint64_t      n;
-    mtd_table_t   table;
+    void          *memory;
+    uint64_t       value;
+    mtd_table_t    table;
+    test_entry_t   e;
 
-    mtd_table_init(&table, shared(BYTES), BYTES, sizeof(item_t), 1);
+    memory = test_memory(TEST_BYTES);
+    mtd_table_init(&table, memory, TEST_BYTES, sizeof(test_entry_t), 1);
 
-    assert_int_equal(table.per, 2);
-    assert_false(get(&table, 1, &item));
+    assert_int_equal(table.per, 3);
+    assert_false(test_get(&table, 1, &value));
 
-    make(&item, 1, 7);
-    assert_int_equal(mtd_table_put(&table, &item.entry, NULL), 0);
+    e = test_entry(1, 10);
+    assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
+    assert_true(test_get(&table, 1, &value));
+    assert_int_equal(value, 10);
+    assert_false(test_get(&table, 2, &value));
     assert_int_equal(table.delta, 1);
 
-    memset(&item, 0, sizeof(item_t));
-    assert_true(get(&table, 1, &item));
-    assert_int_equal(item.word[3], 7);
-
-    make(&item, 1, 8);
-    assert_int_equal(mtd_table_put(&table, &item.entry, NULL), 0);
+    e = test_entry(1, 11);
+    assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
+    assert_true(test_get(&table, 1, &value));
+    assert_int_equal(value, 11);
     assert_int_equal(table.delta, 1);
-    assert_true(get(&table, 1, &item));
-    assert_int_equal(item.word[0], 8);
 
-    assert_true(mtd_table_delete(&table, &item.entry.key));
+    assert_int_equal(mtd_table_delete(&table, &e.entry.key), 1);
+    assert_int_equal(mtd_table_delete(&table, &e.entry.key), 0);
+    assert_false(test_get(&table, 1, &value));
     assert_int_equal(table.delta, 0);
-    assert_false(get(&table, 1, &item));
-    assert_false(mtd_table_delete(&table, &item.entry.key));
+    assert_false(table.recovered);
 
-    for (n = 0; n < 100; n++) {
-        assert_false(get(&table, n, &item));
-    }
+    munmap(memory, TEST_BYTES);
 }
 
 
-/* 80% without an eviction; beyond the brim the oldest of a bucket goes */
+/* all that fits stays, then the entry stored longest ago gives way */
 
 static void
 test_fill(void **state)
 {
-    int           evicted;
-    size_t        full;
-    item_t        item, out;
-    uint64_t      n, lost;
-    mtd_table_t   table;
+    void          *memory;
+    uint64_t       i, n, value;
+    mtd_table_t    table;
+    test_entry_t   e;
 
-    mtd_table_init(&table, shared(BYTES), BYTES, sizeof(item_t), 1);
+    memory = test_memory(TEST_BYTES);
+    mtd_table_init(&table, memory, TEST_BYTES, sizeof(test_entry_t), 1);
 
-    full = BUCKETS * table.per;
+    n = (uint64_t) table.n * table.per * 85 / 100;
 
-    for (n = 0; n < full * 8 / 10; n++) {
-        make(&item, n, n + 1);
-        assert_int_equal(mtd_table_put(&table, &item.entry, NULL), 0);
+    for (i = 0; i < n; i++) {
+        e = test_entry(i, i);
+        assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
     }
 
-    assert_int_equal(table.delta, (int) (full * 8 / 10));
-
-    for (n = 0; n < full * 8 / 10; n++) {
-        assert_true(get(&table, n, &item));
-        assert_int_equal(item.word[1], n + 1);
+    for (i = 0; i < n; i++) {
+        assert_true(test_get(&table, i, &value));
+        assert_int_equal(value, i);
     }
 
-    for (lost = 0; n < 3 * full; n++) {
-        make(&item, n, n + 1);
-        evicted = mtd_table_put(&table, &item.entry, &out.entry);
-        lost += evicted;
+    assert_int_equal(table.delta, n);
 
-        if (evicted) {
-            assert_true(out.entry.fetched < item.entry.fetched);
-            assert_false(mtd_table_get(&table, &out.entry.key, &out.entry));
-        }
-
-        assert_true(get(&table, n, &item));
-        assert_int_equal(item.word[2], n + 1);
-    }
-
-    assert_true(lost > 0);
-    assert_int_equal(table.delta + lost, 3 * full);
-    assert_true(table.delta <= (int) full);
-
-    printf("checked %zu entries in a table for %zu\n", 3 * full, full);
+    munmap(memory, TEST_BYTES);
 }
 
 
-/* readers in other processes never see half of a write */
+static void
+test_evict_oldest(void **state)
+{
+    void          *memory;
+    uint64_t       i, value;
+    mtd_table_t    table;
+    test_entry_t   e, evicted;
+
+    /* one bucket, which is both of each key */
+
+    memory = test_memory(MTD_TABLE_BUCKET);
+    mtd_table_init(&table, memory, MTD_TABLE_BUCKET, sizeof(test_entry_t), 1);
+
+    for (i = 0; i < 3; i++) {
+        e = test_entry(i, 100 + (i + 1) % 3);
+        assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
+    }
+
+    e = test_entry(3, 200);
+    assert_int_equal(mtd_table_put(&table, &e.entry, &evicted.entry), 1);
+    assert_int_equal(evicted.value, 100);
+    assert_false(test_get(&table, 2, &value));
+    assert_true(test_get(&table, 0, &value));
+    assert_true(test_get(&table, 1, &value));
+    assert_true(test_get(&table, 3, &value));
+    assert_int_equal(table.delta, 3);
+
+    munmap(memory, MTD_TABLE_BUCKET);
+}
+
+
+/* what is evicted is told, and nothing else goes */
 
 static void
-test_readers(void **state)
+test_overfill(void **state)
 {
-    int           i, status;
-    u_char       *memory;
-    pid_t         pid[2];
-    item_t        item;
-    uint64_t      n, round, *stop;
-    mtd_table_t   table;
+    void          *memory;
+    size_t         present, gone;
+    uint64_t       i, n, value;
+    unsigned       moves;
+    mtd_table_t    table;
+    test_entry_t   e, evicted;
 
-    memory = shared(BYTES + 4096);
-    stop = (uint64_t *) (memory + BYTES);
+    for (moves = 0; moves < 2; moves++) {
+        memory = test_memory(TEST_BYTES);
+        mtd_table_init(&table, memory, TEST_BYTES, sizeof(test_entry_t),
+                       moves);
 
-    /* few buckets: writer and readers are always in the same ones */
+        n = 3 * (uint64_t) table.n * table.per;
+        present = gone = 0;
 
-    mtd_table_init(&table, memory, 4 * MTD_TABLE_BUCKET, sizeof(item_t), 1);
+        for (i = 0; i < n; i++) {
+            e = test_entry(i, i);
 
-    for (i = 0; i < 2; i++) {
-        pid[i] = fork();
-
-        if (pid[i] == 0) {
-            n = 0;
-
-            while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
-
-                if (get(&table, n++ % 8, &item)
-                    && (item.word[0] != item.entry.fetched
-                        || item.word[1] != item.word[0]
-                        || item.word[2] != item.word[0]
-                        || item.word[3] != item.word[0]))
-                {
-                    _exit(1);
-                }
+            if (mtd_table_put(&table, &e.entry, &evicted.entry)) {
+                assert_int_equal(evicted.check,
+                                 test_check(&evicted.entry.key,
+                                            evicted.value));
+                assert_false(test_get(&table, evicted.value, &value));
+                gone++;
             }
+        }
 
+        for (i = 0; i < n; i++) {
+            present += test_get(&table, i, &value);
+        }
+
+        assert_int_equal(present + gone, n);
+        assert_int_equal(table.delta, present);
+        assert_true(present > (size_t) table.n * table.per * 9 / 10);
+
+        munmap(memory, TEST_BYTES);
+    }
+}
+
+
+static void
+test_reader(mtd_table_t *table, test_shared_t *shared, unsigned me)
+{
+    uint64_t      i;
+    mtd_hash_t    key;
+    test_entry_t  e, out;
+
+    for (i = 0; !__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE); i++) {
+        e = test_entry(i % TEST_KEYS, 0);
+        key = e.entry.key;
+
+        shared->reads[me]++;
+
+        if (!mtd_table_get(table, &key, &out.entry)) {
+            continue;
+        }
+
+        shared->hits[me]++;
+
+        if (!mtd_hash_equal(&out.entry.key, &key)
+            || out.check != test_check(&key, out.value)
+            || out.value != out.entry.fetched)
+        {
+            shared->torn[me]++;
+        }
+    }
+}
+
+
+/* readers in other processes never see a part of an entry */
+
+static void
+test_concurrent(void **state)
+{
+    int             status;
+    char           *memory;
+    pid_t           pids[TEST_READERS];
+    uint64_t        i;
+    unsigned        n;
+    mtd_table_t     table;
+    test_entry_t    e;
+    test_shared_t  *shared;
+
+    /* few buckets, so that all of it is always being written */
+
+    memory = test_memory(TEST_BYTES + sizeof(test_shared_t));
+    shared = (test_shared_t *) (memory + TEST_BYTES);
+    mtd_table_init(&table, memory, 16 * MTD_TABLE_BUCKET,
+                   sizeof(test_entry_t), 1);
+
+    for (n = 0; n < TEST_READERS; n++) {
+        pids[n] = fork();
+        assert_true(pids[n] >= 0);
+
+        if (pids[n] == 0) {
+            test_reader(&table, shared, n);
             _exit(0);
         }
     }
 
-    for (round = 1; round < 2000000; round++) {
-        make(&item, round % 8, round);
-
-        if (round % 5) {
-            (void) mtd_table_put(&table, &item.entry, NULL);
-
-        } else {
-            (void) mtd_table_delete(&table, &item.entry.key);
+    for (n = 0; n < TEST_READERS; n++) {
+        while (__atomic_load_n(&shared->reads[n], __ATOMIC_ACQUIRE) == 0) {
+            (void) usleep(100);
         }
     }
 
-    __atomic_store_n(stop, 1, __ATOMIC_RELAXED);
+    for (i = 0; i < TEST_WRITES; i++) {
+        e = test_entry((i * 7) % TEST_KEYS, i);
 
-    for (i = 0; i < 2; i++) {
-        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), 0);
+        if (i % 5 == 0) {
+            (void) mtd_table_delete(&table, &e.entry.key);
+
+        } else {
+            (void) mtd_table_put(&table, &e.entry, NULL);
+        }
     }
 
-    printf("checked 2000000 writes under two readers\n");
+    __atomic_store_n(&shared->stop, 1, __ATOMIC_RELEASE);
+
+    for (n = 0; n < TEST_READERS; n++) {
+        assert_int_equal(waitpid(pids[n], &status, 0), pids[n]);
+        assert_int_equal(status, 0);
+        assert_int_equal(shared->torn[n], 0);
+        assert_true(shared->hits[n] > 0);
+    }
+
+    print_message("checked %lu reads, %lu hits\n",
+                  (unsigned long) (shared->reads[0] + shared->reads[1]
+                                   + shared->reads[2]),
+                  (unsigned long) (shared->hits[0] + shared->hits[1]
+                                   + shared->hits[2]));
+
+    munmap(memory, TEST_BYTES + sizeof(test_shared_t));
 }
 
 
 /*
- * The writer dies between the two stores of a sequence: what it copies from
- * is a page that cannot be read.
+ * A child that dies while it copies an entry in: the entry's end lies on a
+ * page that cannot be read.
  */
 
 static void
-test_writer_dies(void **state)
+test_die_in_put(mtd_table_t *table, uint64_t number)
 {
-    int             status;
-    u_char         *memory, *page;
-    pid_t           pid;
-    item_t          item, other, *trap;
-    uint32_t        odd;
-    uint64_t        n;
-    mtd_table_t     table;
-    struct rlimit   none;
+    int            status;
+    char          *page;
+    long           size;
+    pid_t          pid;
+    test_entry_t   e, *entry;
 
-    memory = shared(4 * MTD_TABLE_BUCKET);
-    mtd_table_init(&table, memory, 4 * MTD_TABLE_BUCKET, sizeof(item_t), 1);
+    size = sysconf(_SC_PAGESIZE);
+    page = test_memory(2 * size);
+    entry = (test_entry_t *) (page + size - sizeof(mtd_entry_t));
+    e = test_entry(number, 666);
 
-    for (n = 0; n < 4; n++) {
-        make(&item, n, 1);
-        assert_int_equal(mtd_table_put(&table, &item.entry, NULL), 0);
-    }
-
-    /* key and fetched are readable, the rest is not */
-
-    page = mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS,
-                -1, 0);
-    assert_true(page != MAP_FAILED);
-
-    trap = (item_t *) (page + 4096 - sizeof(mtd_entry_t));
-    make(&item, 0, 2);
-    trap->entry = item.entry;
-    assert_int_equal(mprotect(page + 4096, 4096, PROT_NONE), 0);
+    memcpy(entry, &e, sizeof(test_entry_t));
+    assert_int_equal(mprotect(page + size, size, PROT_NONE), 0);
 
     pid = fork();
+    assert_true(pid >= 0);
 
     if (pid == 0) {
-        none.rlim_cur = 0;
-        none.rlim_max = 0;
-        (void) setrlimit(RLIMIT_CORE, &none);
-        (void) signal(SIGSEGV, SIG_DFL);
-
-        (void) mtd_table_put(&table, &trap->entry, NULL);
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        (void) mtd_table_put(table, &entry->entry, NULL);
         _exit(0);
     }
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGSEGV);
 
-    odd = 0;
+    munmap(page, 2 * size);
+}
 
-    for (n = 0; n < 4; n++) {
-        odd += *(uint32_t *) (memory + n * MTD_TABLE_BUCKET) & 1;
+
+static unsigned
+test_odd(const mtd_table_t *table)
+{
+    uint32_t  i;
+    unsigned  n;
+
+    n = 0;
+
+    for (i = 0; i < table->n; i++) {
+        n += *(uint32_t *) (table->buckets + (size_t) i * MTD_TABLE_BUCKET)
+             & 1;
     }
 
-    assert_int_equal(odd, 1);
+    return n;
+}
 
-    /* a reader misses and does not wait */
 
-    assert_false(get(&table, 0, &item));
+static void
+test_killed_writer(void **state)
+{
+    void          *memory;
+    uint64_t       i, n, value;
+    unsigned       missing;
+    mtd_table_t    table;
+    test_entry_t   e, out;
 
-    /* the next writer that comes by recovers the bucket */
+    memory = test_memory(TEST_BYTES);
+    mtd_table_init(&table, memory, TEST_BYTES, sizeof(test_entry_t), 1);
 
-    make(&other, 0, 3);
-    assert_int_equal(mtd_table_put(&table, &other.entry, NULL), 0);
-    assert_int_equal(table.recovered, 1);
+    n = TEST_BUCKETS;
 
-    for (odd = 0, n = 0; n < 4; n++) {
-        odd += *(uint32_t *) (memory + n * MTD_TABLE_BUCKET) & 1;
+    for (i = 0; i < n; i++) {
+        e = test_entry(i, i);
+        assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
     }
 
-    assert_int_equal(odd, 0);
-    assert_true(get(&table, 0, &item));
-    assert_int_equal(item.word[3], 3);
+    assert_int_equal(test_odd(&table), 0);
 
-    /* entries of the lost bucket are gone, none is wrong */
+    test_die_in_put(&table, 5);
+    assert_int_equal(test_odd(&table), 1);
 
-    for (n = 1; n < 4; n++) {
-        if (get(&table, n, &item)) {
-            assert_int_equal(item.word[0], 1);
-            assert_int_equal(item.word[3], 1);
+    /* readers miss, in this bucket alone */
+
+    assert_false(test_get(&table, 5, &value));
+    missing = 0;
+
+    for (i = 0; i < n; i++) {
+        if (test_get(&table, i, &value)) {
+            assert_int_equal(value, i);
+
+        } else {
+            missing++;
         }
     }
 
-    assert_true(table.delta >= 1 && table.delta <= 4);
+    assert_in_range(missing, 1, table.per);
+    assert_false(table.recovered);
+
+    /* the next writer empties it */
+
+    e = test_entry(5, 55);
+    assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
+    assert_true(table.recovered);
+    assert_int_equal(test_odd(&table), 0);
+    assert_int_equal(table.delta, n - missing + 1);
+    assert_true(test_get(&table, 5, &value));
+    assert_int_equal(value, 55);
+
+    for (i = 0; i < n; i++) {
+        missing -= !test_get(&table, i, &value);
+    }
+
+    assert_int_equal(missing, 1);
+
+    /* so does one that deletes, and one that reads under the lock */
+
+    test_die_in_put(&table, 5);
+    assert_int_equal(test_odd(&table), 1);
+    assert_int_equal(mtd_table_delete(&table, &e.entry.key), 0);
+    assert_int_equal(test_odd(&table), 0);
+
+    test_die_in_put(&table, 5);
+    assert_int_equal(test_odd(&table), 1);
+    assert_int_equal(mtd_table_get_locked(&table, &e.entry.key, &out.entry),
+                     0);
+    assert_int_equal(test_odd(&table), 0);
+
+    munmap(memory, TEST_BYTES);
 }
 
 
@@ -364,8 +531,10 @@ main(void)
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_put_get_delete),
         cmocka_unit_test(test_fill),
-        cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_writer_dies)
+        cmocka_unit_test(test_evict_oldest),
+        cmocka_unit_test(test_overfill),
+        cmocka_unit_test(test_concurrent),
+        cmocka_unit_test(test_killed_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
