@@ -230,6 +230,8 @@ ngx_mtd_link_shutdown(void *data)
 {
     ngx_mtd_link_t *link = data;
 
+    ngx_event_t  *wev;
+
     if (link->redis.state != NGX_MTD_REDIS_READY) {
         return;
     }
@@ -240,8 +242,17 @@ ngx_mtd_link_shutdown(void *data)
 
     ngx_mtd_link_ping(link);
 
+    if (link->redis.connection == NULL) {
+        return;
+    }
+
     link->probe.cancelable = 0;
     ngx_add_timer(&link->probe, NGX_MTD_LINK_LINGER);
+
+    /* this is no event: what is posted now would wait for the next one */
+
+    wev = link->redis.connection->write;
+    wev->handler(wev);
 }
 
 
