@@ -8,6 +8,7 @@
 
 
 #define NGX_MTD_LINK_LINGER   200           /* ms */
+#define NGX_MTD_LINK_JOIN     20
 
 
 static void ngx_mtd_link_hello(void *data);
@@ -347,16 +348,19 @@ ngx_mtd_link_ping(ngx_mtd_link_t *link)
 static void
 ngx_mtd_link_pong(ngx_mtd_link_t *link)
 {
+    ngx_msec_t       pinged;
     ngx_mtd_zone_t  *zone;
 
-    if (link->pinged == 0) {
+    pinged = link->pinged;
+
+    if (pinged == 0) {
         return;
     }
 
     zone = link->zone;
 
-    zone->trusted_since = ngx_mtd_zone_cover(zone, link->since, link->pinged);
-    zone->trusted_until = link->pinged + NGX_MTD_LINK_LEASE;
+    zone->trusted_since = ngx_mtd_zone_cover(zone, link->since, pinged);
+    zone->trusted_until = pinged + NGX_MTD_LINK_LEASE;
 
     link->pinged = link->again;
     link->again = 0;
@@ -365,6 +369,15 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
         ngx_del_timer(&link->probe);
         link->probe.cancelable = 1;
         ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
+
+    } else if (zone->trusted_since == link->since
+               && pinged - link->since < NGX_MTD_LINK_LEASE
+               && link->pinged == 0)
+    {
+        /* old workers are about to pass on what they know */
+
+        ngx_del_timer(&link->probe);
+        ngx_add_timer(&link->probe, NGX_MTD_LINK_JOIN);
     }
 }
 

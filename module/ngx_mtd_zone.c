@@ -602,8 +602,9 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    if (sh->cover_to < since && confirmed - since > NGX_MTD_ZONE_JOIN) {
-
+    if (sh->cover_to == 0
+        || (sh->cover_to < since && confirmed - since > NGX_MTD_ZONE_JOIN))
+    {
         /* nobody else's link reached into the life of this one */
 
         sh->cover_since = since;
