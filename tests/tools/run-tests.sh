@@ -75,6 +75,8 @@ step() {
 
     if [ $rc -ne 0 ]; then
         cat "$log"
+        printf '\n== what failed\n'
+        grep -E -A 6 '^# +Failed test|^not ok|\[  FAILED  \]' "$log" || true
         finish 1
     fi
 
