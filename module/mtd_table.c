@@ -7,15 +7,11 @@
 #include "mtd_table.h"
 
 
-#define MTD_TABLE_TRIES   4
 #define MTD_TABLE_NODES   128       /* buckets looked into to make room */
 
 
-typedef struct {
-    uint32_t   sequence;
-    uint32_t   unused;
-    u_char     entries[MTD_TABLE_BUCKET - 8];
-} mtd_bucket_t;
+#define mtd_table_entry(table, bucket, i)                                     \
+    ((mtd_entry_t *) ((bucket)->entries + (size_t) (i) * (table)->size))
 
 
 /* place: of the entry in the parent's bucket that can move to this one */
@@ -25,22 +21,6 @@ typedef struct {
     int            parent;          /* -1: a bucket of the new entry */
     unsigned       place;
 } mtd_node_t;
-
-
-#define mtd_table_entry(table, bucket, i)                                     \
-    ((mtd_entry_t *) ((bucket)->entries + (size_t) (i) * (table)->size))
-
-
-static inline mtd_bucket_t *
-mtd_table_bucket(const mtd_table_t *table, const mtd_hash_t *key,
-    unsigned which)
-{
-    uint32_t  i;
-
-    i = ((key->word[which] >> 32) * table->n) >> 32;
-
-    return (mtd_bucket_t *) (table->buckets + (size_t) i * MTD_TABLE_BUCKET);
-}
 
 
 static inline int
@@ -65,58 +45,6 @@ mtd_table_init(mtd_table_t *table, void *memory, size_t bytes,
     table->delta = 0;
     table->moves = moves;
     table->recovered = 0;
-}
-
-
-/*
- * The entry is copied before the sequence is read again, so what is
- * returned was never written to meanwhile.
- */
-
-static inline int
-mtd_table_read(const mtd_table_t *table, const mtd_bucket_t *bucket,
-    const mtd_hash_t *key, mtd_entry_t *out)
-{
-    unsigned            i, tries;
-    uint32_t            sequence;
-    const mtd_entry_t  *entry;
-
-    for (tries = 0; tries < MTD_TABLE_TRIES; tries++) {
-
-        sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE);
-
-        if (sequence & 1) {
-            continue;
-        }
-
-        for (i = 0; i < table->per; i++) {
-            entry = mtd_table_entry(table, bucket, i);
-
-            if (mtd_hash_equal(&entry->key, key)) {
-                memcpy(out, entry, table->size);
-                break;
-            }
-        }
-
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-        if (__atomic_load_n(&bucket->sequence, __ATOMIC_RELAXED)
-            == sequence)
-        {
-            return i < table->per;
-        }
-    }
-
-    return 0;
-}
-
-
-int
-mtd_table_get(const mtd_table_t *table, const mtd_hash_t *key,
-    mtd_entry_t *out)
-{
-    return mtd_table_read(table, mtd_table_bucket(table, key, 0), key, out)
-        || mtd_table_read(table, mtd_table_bucket(table, key, 1), key, out);
 }
 
 
@@ -302,7 +230,7 @@ mtd_table_get_locked(mtd_table_t *table, const mtd_hash_t *key,
     mtd_table_recover(table, mtd_table_bucket(table, key, 0));
     mtd_table_recover(table, mtd_table_bucket(table, key, 1));
 
-    return mtd_table_get(table, key, out);
+    return mtd_table_get(table, key, out, table->size);
 }
 
 

@@ -138,7 +138,8 @@ static ngx_inline ngx_uint_t
 ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_alias_t *alias)
 {
-    return mtd_table_get(&zone->aliases, key, &alias->entry)
+    return mtd_table_get(&zone->aliases, key, &alias->entry,
+                         sizeof(ngx_mtd_alias_t))
            && alias->entry.fetched >= *zone->valid_from;
 }
 
@@ -147,7 +148,8 @@ static ngx_inline ngx_uint_t
 ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_device_t *device)
 {
-    return mtd_table_get(&zone->devices, key, &device->entry)
+    return mtd_table_get(&zone->devices, key, &device->entry,
+                         sizeof(ngx_mtd_device_t))
            && device->entry.fetched >= *zone->valid_from;
 }
 
@@ -156,7 +158,7 @@ static ngx_inline ngx_uint_t
 ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     mtd_entry_t *entry)
 {
-    return mtd_table_get(&zone->unknown, key, entry)
+    return mtd_table_get(&zone->unknown, key, entry, sizeof(mtd_entry_t))
            && entry->fetched >= *zone->valid_from;
 }
 

@@ -115,7 +115,7 @@ test_get(const mtd_table_t *table, uint64_t number, uint64_t *value)
 
     e = test_entry(number, 0);
 
-    if (!mtd_table_get(table, &e.entry.key, &out.entry)) {
+    if (!mtd_table_get(table, &e.entry.key, &out.entry, table->size)) {
         return 0;
     }
 
@@ -311,7 +311,7 @@ test_reader(mtd_table_t *table, test_shared_t *shared, unsigned me)
 
         shared->reads[me]++;
 
-        if (!mtd_table_get(table, &key, &out.entry)) {
+        if (!mtd_table_get(table, &key, &out.entry, table->size)) {
             continue;
         }
 

@@ -192,6 +192,55 @@ mtd_eas_span(const u_char *p, const u_char *last, unsigned mask)
 }
 
 
+/*
+ * Goes on from p over bytes of MTD_EAS_VALUE, 16 at once; what is returned
+ * need not be their end.
+ */
+
+#if defined(__SSE2__)
+
+static inline const u_char *
+mtd_eas_value_wide(const u_char *p, const u_char *last)
+{
+    int      ends;
+    __m128i  bytes, end;
+
+    while (last - p >= 16) {
+        bytes = _mm_loadu_si128((const __m128i *) p);
+
+        /* with saturation: what is not above a space becomes zero */
+
+        end = _mm_cmpeq_epi8(_mm_subs_epu8(bytes, _mm_set1_epi8(' ')),
+                             _mm_setzero_si128());
+        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#')));
+        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('%')));
+        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('&')));
+        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(';')));
+        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+
+        ends = _mm_movemask_epi8(end);
+
+        if (ends) {
+            return p + __builtin_ctz(ends);
+        }
+
+        p += 16;
+    }
+
+    return p;
+}
+
+#else
+
+static inline const u_char *
+mtd_eas_value_wide(const u_char *p, const u_char *last)
+{
+    return p;
+}
+
+#endif
+
+
 /* only letters become letters with the bit 0x20 */
 
 static inline uint32_t
@@ -253,6 +302,8 @@ mtd_eas_known(const u_char *p, const u_char *last, size_t *len)
 int
 mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args)
 {
+    size_t  len;
+
     eas->version = 0;
     eas->command = MTD_EAS_SYNC;
     eas->no_device = 0;
@@ -263,7 +314,11 @@ mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args)
         return mtd_eas_malformed(eas, "no query");
     }
 
-    if (mtd_eas_is_base64(args)) {
+    /* base64 has no "=" but at its end, so a known name is enough */
+
+    if (!mtd_eas_known(args->data, args->data + args->len, &len)
+        && mtd_eas_is_base64(args))
+    {
         return mtd_eas_base64(eas, args);
     }
 
@@ -458,6 +513,7 @@ mtd_eas_skip(mtd_eas_t *eas, const u_char *p, const u_char *last)
 {
     mtd_str_t  value;
 
+    p = mtd_eas_value_wide(p, last);
     p = mtd_eas_span(p, last, MTD_EAS_VALUE);
 
     if (p == last || *p == '&') {

@@ -103,7 +103,10 @@ ngx_http_mtd_eas_identify(ngx_http_request_t *r, ngx_uint_t protocol,
 
         candidate->kind = emcf->kind;
         candidate->len = eas.id[i].len;
-        ngx_memcpy(candidate->data, eas.id[i].data, eas.id[i].len);
+
+        /* all of it: a size that is known needs no call */
+
+        ngx_memcpy(candidate->data, eas.id[i].data, MTD_EAS_ID_MAX);
     }
 
     id->n = eas.n;
