@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Nothing in the tree knows the machine that it was made on: no home, no
-# checkout, no host that packages come from.
+# checkout, no host that packages come from.  What is run by name can be.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Cwd qw(getcwd);
 use File::Basename qw(dirname);
 use File::Find;
 use FindBin;
-use Test::More tests => 2;
+use Test::More tests => 3;
 
 chdir "$FindBin::Bin/../.." or die $!;
 
@@ -65,6 +65,10 @@ for my $file (@files) {
 
 ok(!@found, 'no path of a machine, no host of a registry')
     or diag(@found);
+
+my @dead = grep { !/\.t$/ && !-x && slurp($_) =~ /^#!/ } @files;
+
+ok(!@dead, 'scripts are executable') or diag("@dead");
 
 
 sub slurp {
