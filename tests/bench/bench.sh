@@ -44,7 +44,7 @@ finish() {
     for file in "$work"/*.pid; do
         [ -s "$file" ] || continue
         pid=$(cat "$file")
-        kill -9 "$pid" $(pgrep -P "$pid") 2>/dev/null || true
+        kill "$pid" $(pgrep -P "$pid") 2>/dev/null || true
     done
     rm -rf "$work"
 }
@@ -93,5 +93,6 @@ done
 
 table
 syscalls
+one_by_one
 many
 verdict
