@@ -37,6 +37,8 @@ typedef enum {
 } mtd_field_e;
 
 
+#define MTD_TTL_MAX      UINT16_MAX /* this or longer */
+
 /* longest accepted text, bytes */
 
 #define MTD_ID_MAX       128        /* a device's ID, an alias's value */
@@ -59,10 +61,11 @@ typedef struct {
     uint32_t   os;                  /* 0: none */
     uint32_t   groups;
     uint32_t   vendor;
-    uint8_t    threat;              /* mtd_threat_e */
-    uint8_t    compliance;          /* mtd_compliance_e */
-    uint8_t    enrolled;            /* mtd_enrolled_e */
+    uint16_t   ttl;                 /* seconds from when it was read, 0: none */
+    uint8_t    threat:4;            /* mtd_threat_e */
     uint8_t    action:4;            /* mtd_action_e */
+    uint8_t    compliance:4;        /* mtd_compliance_e */
+    uint8_t    enrolled:2;          /* mtd_enrolled_e */
     uint8_t    damaged:1;           /* a field could not be read: refused */
 } mtd_record_t;
 

@@ -70,6 +70,8 @@ static ngx_mtd_question_t *ngx_mtd_lookup_get_question(
 static ngx_mtd_question_t *ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *key);
 static ngx_int_t ngx_mtd_lookup_send(ngx_mtd_question_t *question);
+static void ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
 static void ngx_mtd_lookup_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static ngx_int_t ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
@@ -78,6 +80,8 @@ static ngx_int_t ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
     ngx_mtd_reply_t *reply, ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_error(ngx_mtd_question_t *question,
     ngx_str_t *text, ngx_mtd_result_t *result);
+static void ngx_mtd_lookup_refused(ngx_mtd_lookups_t *lookups,
+    const char *command, ngx_str_t *text);
 static void ngx_mtd_lookup_unreadable(ngx_mtd_question_t *question,
     const char *why);
 static ngx_uint_t ngx_mtd_lookup_may_warn(ngx_mtd_lookups_t *lookups);
@@ -107,6 +111,12 @@ ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool)
     ngx_str_set(&argv[1], "");
 
     if (ngx_mtd_resp_template(&lookups->get, argv, 2, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "PTTL");
+
+    if (ngx_mtd_resp_template(&lookups->pttl, argv, 2, pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -143,6 +153,24 @@ ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups, ngx_msec_t fetched,
     }
 
     return age < ngx_min(limit, NGX_MTD_LOOKUP_BLIND);
+}
+
+
+static ngx_uint_t
+ngx_mtd_lookup_fresh_device(ngx_mtd_lookups_t *lookups,
+    ngx_mtd_device_t *device)
+{
+    ngx_msec_t  limit;
+
+    limit = lookups->fresh;
+
+    /* redis tells of an expired key when it comes across it, not before */
+
+    if (device->record.ttl) {
+        limit = ngx_min(limit, (ngx_msec_t) device->record.ttl * 1000);
+    }
+
+    return ngx_mtd_lookup_fresh(lookups, device->entry.fetched, limit);
 }
 
 
@@ -195,8 +223,7 @@ ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     answer->device = alias.device;
 
     if (!ngx_mtd_zone_device(lookups->zone, &alias.device, &device)
-        || !ngx_mtd_lookup_fresh(lookups, device.entry.fetched,
-                                 lookups->fresh))
+        || !ngx_mtd_lookup_fresh_device(lookups, &device))
     {
         return ngx_mtd_lookup_negative(lookups, &alias.device, answer);
     }
@@ -323,8 +350,7 @@ ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result)
     /* another identity may have brought it in */
 
     if (ngx_mtd_zone_device(lookups->zone, &result->device, &device)
-        && ngx_mtd_lookup_fresh(lookups, device.entry.fetched,
-                                lookups->fresh))
+        && ngx_mtd_lookup_fresh_device(lookups, &device))
     {
         slot->answer.source = NGX_MTD_LOOKUP_MISS;
         slot->answer.record = device.record;
@@ -351,6 +377,7 @@ ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result)
 static void
 ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
 {
+    ngx_msec_t          limit;
     ngx_mtd_zone_t     *zone;
     ngx_mtd_alias_t     alias;
     ngx_mtd_device_t    device;
@@ -358,14 +385,22 @@ ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
 
     lookups = slot->lookup->lookups;
     zone = lookups->zone;
+    limit = lookups->stale;
 
     slot->answer.source = NGX_MTD_LOOKUP_ERROR;
 
-    if (ngx_mtd_zone_alias(zone, &slot->alias, &alias)
-        && alias.entry.fetched + lookups->stale > ngx_current_msec
-        && ngx_mtd_zone_device(zone, &alias.device, &device)
-        && device.entry.fetched + lookups->stale > ngx_current_msec)
+    if (!ngx_mtd_zone_alias(zone, &slot->alias, &alias)
+        || alias.entry.fetched + limit <= ngx_current_msec
+        || !ngx_mtd_zone_device(zone, &alias.device, &device))
     {
+        return;
+    }
+
+    if (device.record.ttl && device.record.ttl != MTD_TTL_MAX) {
+        limit = ngx_min(limit, (ngx_msec_t) device.record.ttl * 1000);
+    }
+
+    if (device.entry.fetched + limit > ngx_current_msec) {
         slot->answer.source = NGX_MTD_LOOKUP_STALE;
         slot->answer.device = alias.device;
         slot->answer.record = device.record;
@@ -491,6 +526,17 @@ ngx_mtd_lookup_send(ngx_mtd_question_t *question)
 
     ngx_mtd_zone_ticket(lookups->zone, &question->ticket, &question->name);
 
+    /* its answer comes right before that to HMGET, and waits in lookups */
+
+    if (question->device
+        && ngx_mtd_redis_ask(lookups->redis, &lookups->pttl, question->data,
+                             question->len, ngx_mtd_lookup_pttl_reply,
+                             lookups)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ngx_mtd_redis_ask(lookups->redis,
                           question->device ? &lookups->hmget : &lookups->get,
                           question->data, question->len,
@@ -505,6 +551,36 @@ ngx_mtd_lookup_send(ngx_mtd_question_t *question)
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_LOOKUPS);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_lookups_t *lookups = data;
+
+    int64_t           ttl;
+    ngx_mtd_value_t  *value;
+
+    lookups->ttl = 0;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    value = &reply->value[0];
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+        ngx_mtd_lookup_refused(lookups, "PTTL", &value->text);
+        return;
+    }
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_INTEGER
+        && value->integer >= 0)
+    {
+        ttl = value->integer / 1000 + 1;
+        lookups->ttl = (uint16_t) ngx_min(ttl, MTD_TTL_MAX);
+    }
 }
 
 
@@ -664,6 +740,7 @@ ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
     record = &result->record;
 
     bad = mtd_record_parse(record, &fields);
+    record->ttl = question->lookups->ttl;
 
     if (bad >= 0) {
         ngx_mtd_lookup_unreadable(question,
@@ -710,14 +787,22 @@ ngx_mtd_lookup_error(ngx_mtd_question_t *question, ngx_str_t *text,
         return;
     }
 
-    ngx_mtd_zone_count(question->lookups->zone, NGX_MTD_COUNT_REFUSED);
+    ngx_mtd_lookup_refused(question->lookups,
+                           question->device ? "HMGET" : "GET", text);
+}
 
-    if (ngx_mtd_lookup_may_warn(question->lookups)) {
-        ngx_log_error(NGX_LOG_ERR, question->lookups->log, 0,
+
+static void
+ngx_mtd_lookup_refused(ngx_mtd_lookups_t *lookups, const char *command,
+    ngx_str_t *text)
+{
+    ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_REFUSED);
+
+    if (ngx_mtd_lookup_may_warn(lookups)) {
+        ngx_log_error(NGX_LOG_ERR, lookups->log, 0,
                       "redis %V refused %s: %V; "
                       "more of these are only counted for a minute",
-                      &question->lookups->redis->conf->name,
-                      question->device ? "HMGET" : "GET", text);
+                      &lookups->redis->conf->name, command, text);
     }
 }
 

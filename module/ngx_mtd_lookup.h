@@ -53,7 +53,9 @@ typedef struct {
     ngx_log_t             *log;
     time_t                 warned;
     ngx_mtd_resp_template_t  get;           /* of an alias */
-    ngx_mtd_resp_template_t  hmget;         /* of a device */
+    ngx_mtd_resp_template_t  pttl;          /* of a device, and then */
+    ngx_mtd_resp_template_t  hmget;
+    uint16_t               ttl;             /* see mtd_record_t */
     ngx_queue_t            free;            /* questions to use again */
     ngx_queue_t            unsent;          /* until redis is there */
     ngx_queue_t            asked[NGX_MTD_LOOKUP_BUCKETS];
