@@ -248,6 +248,12 @@ mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
         bucket = mtd_table_bucket(table, &entry->key, which);
         buckets[which] = bucket;
 
+        /* both may be the same one */
+
+        if (which == 1 && bucket == buckets[0]) {
+            break;
+        }
+
         mtd_table_recover(table, bucket);
 
         i = mtd_table_place(table, bucket, &entry->key);

@@ -26,7 +26,6 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 {
     ngx_int_t                    rc;
     ngx_uint_t                   i;
-    ngx_http_cleanup_t          *cln;
     ngx_http_mtd_verdict_t       verdict;
     ngx_http_mtd_main_conf_t    *mmcf;
     const ngx_http_mtd_hook_t  **hook;
@@ -35,15 +34,8 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ctx->store = mlcf->store;
     ctx->status = ngx_http_mtd_refusal_status(ctx);
 
-    if (!ctx->cleanup) {
-        cln = ngx_http_cleanup_add(r, 0);
-        if (cln == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        cln->handler = ngx_http_mtd_cleanup;
-        cln->data = ctx;
-        ctx->cleanup = 1;
+    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_mtd_count(ctx);

@@ -943,7 +943,12 @@ ngx_http_mtd_conf_stores(ngx_conf_t *cf, ngx_http_mtd_main_conf_t *mmcf)
             && clcf->resolver->connections.nelts)
         {
             conf->resolver = clcf->resolver;
-            conf->resolver_timeout = clcf->resolver_timeout;
+
+            /* not merged yet: nginx's own default is set later */
+
+            conf->resolver_timeout = clcf->resolver_timeout
+                                     != NGX_CONF_UNSET_MSEC
+                                     ? clcf->resolver_timeout : 30000;
 
         } else if (conf->naddrs == 0) {
 

@@ -51,7 +51,7 @@ ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
         return NGX_AGAIN;
     }
 
-    if (mlcf->mode == NGX_HTTP_MTD_OFF) {
+    if (mlcf->mode == NGX_HTTP_MTD_OFF || mlcf->status) {
 
         if (ctx->state == NGX_HTTP_MTD_READ) {
             ngx_memzero(&ctx->facts, sizeof(mtd_facts_t));
@@ -111,11 +111,10 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     /* the last record may have had another policy */
 
     ctx->facts.exempt = 0;
-    ctx->facts.policy_error = 0;
-
-    if (ngx_http_mtd_policy_of(r, ctx, mlcf) != NGX_OK) {
-        ctx->facts.policy_error = 1;
-    }
+    ctx->judging = 1;
+    ctx->facts.policy_error = (ngx_http_mtd_policy_of(r, ctx, mlcf)
+                               != NGX_OK);
+    ctx->judging = 0;
 
     return mtd_decide(ctx->policy ? &ctx->policy->policy : NULL, &ctx->facts,
                       rec, ngx_time());
@@ -124,7 +123,8 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
 /*
  * Evaluated when the record is known: it may decide which policy applies.
- * What a map said before that, in the rewrite phase for example, is void.
+ * What a map said of another record, before a redirect, is void.  What was
+ * said before any record may live on in a map of a map: nothing tells.
  */
 
 static ngx_int_t
@@ -142,6 +142,11 @@ ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     ctx->policy = NULL;
+
+    if (ctx->early) {
+        ctx->why = "a variable of the device was used before it was known";
+        return NGX_ERROR;
+    }
 
     ngx_http_mtd_flush(r, mlcf->variable);
 
@@ -223,8 +228,6 @@ ngx_http_mtd_count(ngx_http_mtd_ctx_t *ctx)
     }
 }
 
-
-/* the context outlives the refusal's own response, see request_ctx() */
 
 void
 ngx_http_mtd_cleanup(void *data)

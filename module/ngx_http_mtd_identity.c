@@ -137,6 +137,13 @@ ngx_http_mtd_add_kind(ngx_conf_t *cf, ngx_str_t *name)
         }
     }
 
+    if (mmcf->bound) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the kind of identity \"%V\" comes too late, a "
+                           "hook must add it in preconfiguration", name);
+        return NGX_ERROR;
+    }
+
     if (mmcf->kinds.nelts == NGX_MTD_KINDS) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "more than %d kinds of identities", NGX_MTD_KINDS);
@@ -305,7 +312,6 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_mtd_slot_t      *slot;
     ngx_mtd_lookup_t    *lookup;
     ngx_http_mtd_ask_t  *ask;
-    ngx_http_cleanup_t  *cln;
 
     for (i = 0, slots = 0; i < n; i++) {
         slots += id[i].n;
@@ -346,15 +352,8 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     ctx->ask = ask;
 
-    if (!ctx->cleanup) {
-        cln = ngx_http_cleanup_add(r, 0);
-        if (cln == NULL) {
-            return NGX_ERROR;
-        }
-
-        cln->handler = ngx_http_mtd_cleanup;
-        cln->data = ctx;
-        ctx->cleanup = 1;
+    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     rc = ngx_mtd_lookup_start(lookup);
@@ -524,11 +523,15 @@ ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer,
     ngx_http_variable_value_t *variables)
 {
+    ngx_str_t                   groups;
     mtd_verdict_t               verdict;
     ngx_http_mtd_ctx_t          before;
     ngx_http_core_main_conf_t  *cmcf;
 
+    static ngx_str_t  none = ngx_null_string;
+
     before = *ctx;
+    groups = ctx->ask ? ctx->ask->groups : none;
 
     if (variables) {
         cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
@@ -545,6 +548,10 @@ ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         && verdict.reason == before.verdict.reason)
     {
         *ctx = before;
+
+        if (ctx->ask) {
+            ctx->ask->groups = groups;
+        }
     }
 }
 

@@ -654,10 +654,6 @@ ngx_http_mtd_merge_gate(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *prev,
         conf->store_name = prev->store_name;
     }
 
-    if (conf->status) {
-        conf->mode = NGX_HTTP_MTD_OFF;
-    }
-
     if (server && conf->mode != NGX_HTTP_MTD_OFF) {
 
         if (ngx_http_mtd_gate_server(cf, conf) != NGX_CONF_OK) {
@@ -811,6 +807,8 @@ ngx_http_mtd_init(ngx_conf_t *cf)
 
         *h = handlers[i].handler;
     }
+
+    mmcf->bound = 1;
 
     return ngx_http_mtd_conf_stores(cf, mmcf);
 }

@@ -46,7 +46,8 @@ typedef struct {
     ngx_array_t                   kinds;    /* of ngx_str_t */
     ngx_array_t                   stores;   /* of ngx_mtd_store_t * */
     ngx_array_t                   policies; /* of ngx_http_mtd_policy_t * */
-    ngx_uint_t                    audited;  /* unsigned  audited:1; */
+    unsigned                      audited:1;
+    unsigned                      bound:1;  /* stores know all kinds */
 } ngx_http_mtd_main_conf_t;
 
 
@@ -131,6 +132,9 @@ typedef struct {
     unsigned                      known:1;      /* record is one */
     unsigned                      identified:1;
     unsigned                      cleanup:1;    /* was added */
+    unsigned                      judging:1;
+    unsigned                      early:1;      /* a variable was asked for
+                                                   before the record */
 } ngx_http_mtd_ctx_t;
 
 
@@ -165,6 +169,12 @@ ngx_int_t ngx_http_mtd_post_read_handler(ngx_http_request_t *r);
 /* the last state of a request, NULL if it was never gated */
 
 ngx_http_mtd_ctx_t *ngx_http_mtd_find_ctx(ngx_http_request_t *r);
+
+
+/* a refused or a waiting request has it until it is logged */
+
+ngx_int_t ngx_http_mtd_keep_ctx(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
 
 
 /* 1 if the URI is the one that is decided on */
@@ -205,7 +215,7 @@ mtd_verdict_t ngx_http_mtd_judge(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     const mtd_record_t *rec);
 
-/* of a refused or a waiting request; data is its ngx_http_mtd_ctx_t */
+/* ends a lookup that waits; data is an ngx_http_mtd_ctx_t */
 
 void ngx_http_mtd_cleanup(void *data);
 

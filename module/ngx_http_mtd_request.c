@@ -81,18 +81,49 @@ ngx_http_mtd_post_read_handler(ngx_http_request_t *r)
 ngx_http_mtd_ctx_t *
 ngx_http_mtd_find_ctx(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *cln;
     ngx_http_mtd_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_mtd_module);
 
-    for (cln = r->main->cleanup; ctx == NULL && cln; cln = cln->next) {
+    /* those of the request itself are gone before the log phase */
+
+    for (cln = r->pool->cleanup; ctx == NULL && cln; cln = cln->next) {
         if (cln->handler == ngx_http_mtd_cleanup) {
             ctx = cln->data;
         }
     }
 
     return ctx;
+}
+
+
+ngx_int_t
+ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *pool;
+
+    if (ctx->cleanup) {
+        return NGX_OK;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    pool = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cln == NULL || pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_mtd_cleanup;
+    cln->data = ctx;
+
+    pool->handler = ngx_http_mtd_cleanup;
+    pool->data = ctx;
+
+    ctx->cleanup = 1;
+
+    return NGX_OK;
 }
 
 

@@ -35,6 +35,7 @@ static ngx_int_t ngx_http_mtd_word_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_mtd_text_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_http_mtd_variable_asked(ngx_http_mtd_ctx_t *ctx);
 static ngx_int_t ngx_http_mtd_record_text(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, uintptr_t data, ngx_str_t *text);
 static ngx_int_t ngx_http_mtd_request_text(ngx_http_request_t *r,
@@ -130,6 +131,17 @@ ngx_http_mtd_add_variables(ngx_conf_t *cf)
 }
 
 
+/* too early for a policy that depends on it, see policy_of() */
+
+static void
+ngx_http_mtd_variable_asked(ngx_http_mtd_ctx_t *ctx)
+{
+    if (!ctx->judging && ctx->state != NGX_HTTP_MTD_DECIDED) {
+        ctx->early = 1;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_mtd_word_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
@@ -143,6 +155,10 @@ ngx_http_mtd_word_variable(ngx_http_request_t *r,
 
     if (ctx == NULL) {
         return NGX_OK;
+    }
+
+    if (data != NGX_HTTP_MTD_VAR_PROTOCOL) {
+        ngx_http_mtd_variable_asked(ctx);
     }
 
     if (data <= NGX_HTTP_MTD_VAR_REASON
@@ -206,6 +222,10 @@ ngx_http_mtd_text_variable(ngx_http_request_t *r,
 
     if (ctx == NULL) {
         return NGX_OK;
+    }
+
+    if (data != NGX_HTTP_MTD_VAR_REFERENCE) {
+        ngx_http_mtd_variable_asked(ctx);
     }
 
     ngx_str_null(&text);

@@ -191,7 +191,17 @@ ngx_mtd_link_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    link->since = ngx_current_msec;
+    if (link->redis.server != link->zone->server) {
+        ngx_mtd_redis_fail(&link->redis, "it is another server than that of "
+                           "the lookups", NULL);
+        link->on_moved(link->data);
+        return;
+    }
+
+    /* what was read in this very millisecond may be older */
+
+    ngx_time_update();
+    link->since = ngx_current_msec + 1;
 
     ngx_mtd_redis_ready(&link->redis);
 }
@@ -359,11 +369,15 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
 
     zone = link->zone;
 
-    zone->trusted_since = ngx_mtd_zone_cover(zone, link->since, pinged);
-    zone->trusted_until = pinged + NGX_MTD_LINK_LEASE;
-
     link->pinged = link->again;
     link->again = 0;
+
+    if (ngx_mtd_zone_cover(zone, link->since, pinged, &zone->trusted_since)) {
+        zone->trusted_until = pinged + NGX_MTD_LINK_LEASE;
+
+    } else {
+        zone->trusted_until = 0;
+    }
 
     if (link->pinged == 0 && !link->probe.cancelable) {
         ngx_del_timer(&link->probe);
@@ -371,7 +385,7 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
         ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
 
     } else if (zone->trusted_since == link->since
-               && pinged - link->since < NGX_MTD_LINK_LEASE
+               && pinged < link->since + NGX_MTD_LINK_LEASE
                && link->pinged == 0)
     {
         /* old workers are about to pass on what they know */

@@ -40,6 +40,11 @@ typedef struct {
     ngx_msec_t                 since;       /* subscribed */
     ngx_msec_t                 pinged;      /* 0: no answer is awaited */
     ngx_msec_t                 again;       /* a second PING on its heels */
+
+    /* the address leads to another server than that of the lookups */
+
+    ngx_mtd_redis_event_pt     on_moved;
+    void                      *data;
 } ngx_mtd_link_t;
 
 

@@ -11,6 +11,7 @@
 #define NGX_MTD_REDIS_OUT_MAX      (4 * 1024 * 1024)
 #define NGX_MTD_REDIS_IN           16384
 #define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
+#define NGX_MTD_REDIS_RUN_ID       15       /* hex digits looked at, of 40 */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
 #define NGX_MTD_REDIS_BACKOFF_MAX  100
 
@@ -31,6 +32,8 @@ static void ngx_mtd_redis_open(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_hello(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
+static void ngx_mtd_redis_info_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
 static void ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why);
 static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
 static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
@@ -39,6 +42,7 @@ static ngx_int_t ngx_mtd_redis_replies(ngx_mtd_redis_t *redis);
 static u_char *ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len);
 static ngx_int_t ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
     ngx_mtd_redis_reply_pt handler, void *data);
+static void ngx_mtd_redis_wait(ngx_mtd_redis_t *redis);
 static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
 
@@ -328,6 +332,16 @@ ngx_mtd_redis_hello(ngx_mtd_redis_t *redis)
         }
     }
 
+    ngx_str_set(&argv[0], "INFO");
+    ngx_str_set(&argv[1], "server");
+
+    if (ngx_mtd_redis_command(redis, argv, 2, ngx_mtd_redis_info_reply,
+                              redis)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
     redis->on_hello(redis->data);
 
     return;
@@ -346,6 +360,51 @@ ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     if (rc == NGX_OK && reply->value[0].type == NGX_MTD_VALUE_ERROR) {
         ngx_mtd_redis_fail(redis, "it refused", &reply->value[0].text);
     }
+}
+
+
+/* a name, an address or a path may lead to another server each time */
+
+static void
+ngx_mtd_redis_info_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_redis_t  *redis = data;
+
+    u_char           *p, *last;
+    ngx_int_t         id;
+    ngx_mtd_value_t  *value;
+
+    static u_char  field[] = "run_id:";
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    value = &reply->value[0];
+
+    if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
+        ngx_mtd_redis_fail(redis, "it refused INFO",
+                           value->type == NGX_MTD_VALUE_ERROR ? &value->text
+                                                              : NULL);
+        return;
+    }
+
+    last = value->text.data + value->text.len;
+    p = ngx_strlcasestrn(value->text.data, last, field, sizeof(field) - 2);
+
+    if (p) {
+        p += sizeof(field) - 1;
+    }
+
+    id = (p && last - p >= NGX_MTD_REDIS_RUN_ID)
+         ? ngx_hextoi(p, NGX_MTD_REDIS_RUN_ID) : NGX_ERROR;
+
+    if (id == NGX_ERROR || id == 0) {
+        ngx_mtd_redis_fail(redis, "it does not tell its run_id", NULL);
+        return;
+    }
+
+    redis->server = id;
 }
 
 
@@ -373,6 +432,10 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
     c->log = &redis->log;
     c->read->log = c->log;
     c->write->log = c->log;
+
+    if (!ngx_queue_empty(&redis->inflight)) {
+        ngx_mtd_redis_wait(redis);
+    }
 
     redis->on_ready(redis->data);
 }
@@ -514,7 +577,7 @@ ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_reply_pt handler,
         op->data = data;
 
         if (ngx_queue_empty(&redis->inflight)) {
-            ngx_add_timer(c->read, redis->conf->timeout);
+            ngx_mtd_redis_wait(redis);
         }
 
         ngx_queue_insert_tail(&redis->inflight, &op->queue);
@@ -525,6 +588,17 @@ ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_reply_pt handler,
     ngx_post_event(c->write, &ngx_posted_events);
 
     return NGX_OK;
+}
+
+
+/* until it is ready, the time to connect counts */
+
+static void
+ngx_mtd_redis_wait(ngx_mtd_redis_t *redis)
+{
+    if (redis->state == NGX_MTD_REDIS_READY) {
+        ngx_add_timer(redis->connection->read, redis->conf->timeout);
+    }
 }
 
 
@@ -720,7 +794,9 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
             return NGX_OK;
         }
 
-        if (rc == NGX_DECLINED && redis->state == NGX_MTD_REDIS_READY) {
+        if (rc == NGX_DECLINED && redis->state == NGX_MTD_REDIS_READY
+            && redis->on_message == NULL)
+        {
             ngx_mtd_redis_again(redis, why);
             return NGX_ERROR;
         }
@@ -741,11 +817,14 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
             q = ngx_queue_head(&redis->inflight);
             ngx_queue_remove(q);
 
-            if (ngx_queue_empty(&redis->inflight)) {
-                ngx_del_timer(c->read);
+            /* deleted in any case: a timer that is set is not moved far */
 
-            } else {
-                ngx_add_timer(c->read, redis->conf->timeout);
+            if (c->read->timer_set) {
+                ngx_del_timer(c->read);
+            }
+
+            if (!ngx_queue_empty(&redis->inflight)) {
+                ngx_mtd_redis_wait(redis);
             }
 
             op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);

@@ -93,6 +93,7 @@ struct ngx_mtd_redis_s {
     ngx_msec_t                backoff;
     ngx_uint_t                attempt;
     ngx_uint_t                epoch;        /* of connection */
+    uint64_t                  server;       /* of its run_id, once READY */
     ngx_sockaddr_t            sockaddr;
     socklen_t                 socklen;
     ngx_log_t                 log;

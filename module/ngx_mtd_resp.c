@@ -238,6 +238,7 @@ ngx_mtd_resp_array(const redisReadTask *task, ngx_mtd_resp_elements_t n)
         resp->last = resp->text;
         resp->reply.array = 1;
         resp->reply.n = n;
+        ngx_memzero(&resp->reply.value[0], sizeof(ngx_mtd_value_t));
 
         return resp;
     }

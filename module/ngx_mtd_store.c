@@ -18,6 +18,7 @@ static void ngx_mtd_store_pong(void *data, ngx_int_t rc,
 static void ngx_mtd_store_ready(void *data);
 static void ngx_mtd_store_down(void *data);
 static void ngx_mtd_store_shutdown(void *data);
+static void ngx_mtd_store_moved(void *data);
 
 
 ngx_int_t
@@ -116,6 +117,9 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     ngx_mtd_link_init(&store->link, &store->redis_conf, &store->zone,
                       &store->names, log);
 
+    store->link.on_moved = ngx_mtd_store_moved;
+    store->link.data = store;
+
     ngx_mtd_redis_start(data, NULL, 0);
 
     return NGX_OK;
@@ -173,7 +177,7 @@ ngx_mtd_store_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
 /*
  * The name, or the address behind it, may have moved to another server
- * meanwhile, so the link is made anew, to the very address of the lookups.
+ * meanwhile: then the link is made anew, to the very address of the lookups.
  */
 
 static void
@@ -183,8 +187,14 @@ ngx_mtd_store_ready(void *data)
 
     ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_CONNECTS);
 
-    ngx_mtd_link_start(&store->link, store->data.peer.sockaddr,
-                       store->data.peer.socklen);
+    ngx_mtd_zone_serve(&store->zone, store->data.server);
+
+    if (store->link.redis.state != NGX_MTD_REDIS_READY
+        || store->link.redis.server != store->data.server)
+    {
+        ngx_mtd_link_start(&store->link, store->data.peer.sockaddr,
+                           store->data.peer.socklen);
+    }
 
     ngx_mtd_lookup_ready(&store->lookups);
 }
@@ -198,6 +208,17 @@ ngx_mtd_store_down(void *data)
     ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_DISCONNECTS);
 
     ngx_mtd_lookup_down(&store->lookups);
+}
+
+
+/* lookups still ask the server that was there before */
+
+static void
+ngx_mtd_store_moved(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    ngx_mtd_redis_start(&store->data, NULL, 0);
 }
 
 

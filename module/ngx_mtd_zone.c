@@ -42,6 +42,7 @@ typedef struct {
 struct ngx_mtd_zone_sh_s {
     mtd_hash_key_t   key;
     uint64_t         valid_from;
+    uint64_t         server;                /* whose data this is */
     uint64_t         cover_since;
     uint64_t         cover_to;
     int64_t          used[NGX_MTD_ZONE_TABLES];
@@ -247,6 +248,7 @@ ngx_mtd_zone_ticket(ngx_mtd_zone_t *zone, ngx_mtd_ticket_t *ticket,
     const mtd_hash_t *name)
 {
     ticket->name = *name;
+    ticket->server = zone->server;
     ticket->sent = ngx_current_msec;
     ticket->generation = __atomic_load_n(ngx_mtd_zone_generation(zone, name),
                                          __ATOMIC_ACQUIRE);
@@ -256,8 +258,10 @@ ngx_mtd_zone_ticket(ngx_mtd_zone_t *zone, ngx_mtd_ticket_t *ticket,
 ngx_uint_t
 ngx_mtd_zone_voided(ngx_mtd_zone_t *zone, const ngx_mtd_ticket_t *ticket)
 {
-    return ticket->sent < __atomic_load_n(&zone->sh->valid_from,
-                                          __ATOMIC_ACQUIRE)
+    return ticket->server != __atomic_load_n(&zone->sh->server,
+                                             __ATOMIC_ACQUIRE)
+           || ticket->sent < __atomic_load_n(&zone->sh->valid_from,
+                                             __ATOMIC_ACQUIRE)
            || ticket->generation
               != __atomic_load_n(ngx_mtd_zone_generation(zone, &ticket->name),
                                  __ATOMIC_ACQUIRE);
@@ -517,10 +521,16 @@ ngx_mtd_zone_flush(ngx_mtd_zone_t *zone)
 static void
 ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone)
 {
+    uint64_t  from;
+
     /* an answer to a question of this very millisecond may be older */
 
-    __atomic_store_n(&zone->sh->valid_from, ngx_current_msec + 1,
-                     __ATOMIC_RELEASE);
+    ngx_time_update();
+    from = ngx_current_msec + 1;
+
+    if (zone->sh->valid_from < from) {
+        __atomic_store_n(&zone->sh->valid_from, from, __ATOMIC_RELEASE);
+    }
 }
 
 
@@ -591,9 +601,31 @@ ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number, ngx_str_t *text)
 }
 
 
-ngx_msec_t
+void
+ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server)
+{
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+    zone->server = server;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (sh->server != server) {
+
+        /* nobody's link has heard of this one's changes so far */
+
+        __atomic_store_n(&sh->server, server, __ATOMIC_RELEASE);
+        sh->cover_to = 0;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_uint_t
 ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
-    ngx_msec_t confirmed)
+    ngx_msec_t confirmed, ngx_msec_t *trusted)
 {
     ngx_msec_t          trust;
     ngx_mtd_zone_sh_t  *sh;
@@ -602,8 +634,13 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
+    if (sh->server != zone->server) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return 0;
+    }
+
     if (sh->cover_to == 0
-        || (sh->cover_to < since && confirmed - since > NGX_MTD_ZONE_JOIN))
+        || (sh->cover_to < since && confirmed > since + NGX_MTD_ZONE_JOIN))
     {
         /* nobody else's link reached into the life of this one */
 
@@ -613,14 +650,18 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
 
     trust = since;
 
-    if (sh->cover_to >= since) {
+    /* the chain begins with this link, or reaches into its life */
+
+    if (sh->cover_since == since || sh->cover_to >= since) {
         trust = sh->cover_since;
         sh->cover_to = ngx_max(sh->cover_to, confirmed);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
-    return trust;
+    *trusted = trust;
+
+    return 1;
 }
 
 

@@ -63,6 +63,7 @@ typedef struct {
     uint64_t            *valid_from;        /* older entries were flushed */
     ngx_slab_pool_t     *shpool;
     ngx_atomic_t        *counters;          /* of this process */
+    uint64_t             server;            /* that this process asks */
     mtd_table_t          aliases;
     mtd_table_t          devices;
     mtd_table_t          unknown;
@@ -101,6 +102,7 @@ typedef struct {
 
 typedef struct {
     mtd_hash_t           name;              /* hash of the key's name */
+    uint64_t             server;
     ngx_msec_t           sent;
     uint32_t             generation;
 } ngx_mtd_ticket_t;
@@ -202,14 +204,23 @@ void ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number,
     ngx_str_t *text);
 
 /*
+ * This process asks that server from now on.  Only what the last one named
+ * here says is stored, and trusted: after a failover some workers may ask
+ * the old master for a while.
+ */
+
+void ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server);
+
+/*
  * Since when the zone has been told of every change.  Each worker's link
  * reports how far it has read: all changes before "confirmed" are applied.
  * Links that overlap in time make one chain, so a reload keeps the zone.
- * Returns the time since when this link may trust what was fetched.
+ * Sets the time since when this link may trust what was fetched, or returns
+ * 0: it is of another server than the zone.
  */
 
-ngx_msec_t ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
-    ngx_msec_t confirmed);
+ngx_uint_t ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
+    ngx_msec_t confirmed, ngx_msec_t *trusted);
 
 
 static ngx_inline void

@@ -114,6 +114,12 @@ X-Is: block threat_missing
 --- then
 is told($_), 'block threat_missing', "$_, at once" for qw(huge field);
 is told('ok'), 'allow secured_enough', 'and one that is whole';
+trusted();
+told('huge');
+my $before = status()->{stores}{r}{counters};
+is told('huge'), 'block threat_missing', 'again' for 1 .. 5;
+is status()->{stores}{r}{counters}{connects}, $before->{connects},
+   'it is not asked for each time, and cuts no connection';
 
 === TEST 6: an alias that names no ID
 --- init

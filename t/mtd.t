@@ -163,3 +163,44 @@ GET /x
 X-Is: a
 --- response_body
 GET /x
+
+=== TEST 11: a map of a map, with what is known of the device
+--- http
+mtd_policy open { max_threat high; }
+map $mtd_groups $tier { ~\bvip\b vip; default staff; }
+map $tier $mine { vip p; default open; }
+--- gate eval
+"mtd \$mine;\n$main::value"
+--- device
+d1 threat=highSeverity compliance=compliant groups=vip
+d2 threat=highSeverity compliance=compliant groups=staff
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: remediate threat_level
+--- then
+is told('d2'), 'allow secured_enough', 'the other';
+
+=== TEST 12: ... which something has asked for before, is not believed
+--- http
+mtd_policy open { max_threat high; }
+map $mtd_groups $tier { ~\bvip\b vip; default staff; }
+map $tier $mine { vip p; default open; }
+--- gate eval
+"mtd \$mine;\n$main::value"
+--- server: set $early $mine;
+--- device
+d1 threat=highSeverity compliance=compliant groups=vip
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: block policy_error
+--- then
+like error_log(), qr/policy_error, a variable of the device was used before/,
+     'it says why';

@@ -264,3 +264,24 @@ GET /x HTTP/1.0
 X-Device: ok
 --- response_headers
 X-Is: allow secured_enough
+
+=== TEST 20: a refusal is logged as one, whatever error_page does
+--- http: log_format told '$status $mtd_decision $mtd_reason';
+--- server
+access_log logs/told.log told;
+error_page 403 /blocked;
+location = /blocked { return 403 "no"; }
+--- request
+GET /x
+--- more_headers
+X-Device: bad
+--- error_code: 403
+--- response_body: no
+--- then
+my $told;
+until_true(sub {
+    open my $in, '<', MTD::server_root() . '/logs/told.log' or return;
+    ($told) = reverse <$in>;
+    defined $told;
+});
+is $told, "403 remediate threat_level\n", 'in the access log';

@@ -12,7 +12,7 @@ __DATA__
 --- post_setup_server_root
 MTD::write_file('secret', "pass word\n", 0600);
 redis('ACL', 'SETUSER', "u$$", 'reset', 'on', '>pass word', '~*', '&*',
-      '-@all', '+auth', '+get', '+hmget', '+pttl', '+client|id',
+      '-@all', '+auth', '+get', '+hmget', '+pttl', '+info', '+client|id',
       '+client|tracking', '+subscribe', '+ping', '+select', '+hello', '+client|setname');
 $ENV{TEST_NGINX_USER} = "u$$";
 --- store: user $TEST_NGINX_USER; password file:$TEST_NGINX_SERVER_ROOT/secret;

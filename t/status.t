@@ -89,3 +89,15 @@ ok until_true(sub { status()->{stores}{r}{data} eq 'down' }), 'down';
 is status()->{stores}{r}{push}, 'down', 'push, too';
 ok !status()->{stores}{r}{trusted}, 'not trusted';
 like status()->{stores}{r}{server}, qr/no"/, 'the name is escaped';
+
+=== TEST 8: a location below it is gated
+--- server
+location /st {
+    mtd_status;
+    location /st/gate { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/backend.sock; }
+}
+--- request
+GET /st/gate
+--- error_code: 403
+--- response_headers
+X-Is: block unidentified

@@ -222,6 +222,36 @@ test_fill(void **state)
 }
 
 
+/* both buckets of a key are the same one */
+
+static void
+test_one_bucket(void **state)
+{
+    void          *memory;
+    uint64_t       i, value;
+    mtd_table_t    table;
+    test_entry_t   e;
+
+    memory = test_memory(MTD_TABLE_BUCKET);
+    mtd_table_init(&table, memory, MTD_TABLE_BUCKET, sizeof(test_entry_t), 1);
+
+    for (i = 1; i < 4; i++) {
+        e = test_entry(7, i);
+        assert_int_equal(mtd_table_put(&table, &e.entry, NULL), 0);
+        assert_true(test_get(&table, 7, &value));
+        assert_int_equal(value, i);
+        assert_int_equal(table.delta, 1);
+    }
+
+    e = test_entry(7, 0);
+    assert_int_equal(mtd_table_delete(&table, &e.entry.key), 1);
+    assert_false(test_get(&table, 7, &value));
+    assert_int_equal(table.delta, 0);
+
+    munmap(memory, MTD_TABLE_BUCKET);
+}
+
+
 static void
 test_evict_oldest(void **state)
 {
@@ -531,6 +561,7 @@ main(void)
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_put_get_delete),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_one_bucket),
         cmocka_unit_test(test_evict_oldest),
         cmocka_unit_test(test_overfill),
         cmocka_unit_test(test_concurrent),
