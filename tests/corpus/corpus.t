@@ -555,7 +555,33 @@ sub by_words {
         return ('stripped', @wrong);
     }
 
-    # without a word that is known: what holds for all
+    if ($text =~ /canonical id (\S+)/) {
+        my $id = lc $1;
+
+        for my $run ($as_is, $good) {
+            my $got = outcome($run);
+            my $is = $run->{answers}[0]{'x-identity'} // '';
+
+            push @wrong, "is $got as $is"
+                if $got !~ /^400 / && $is !~ /:\Q$id\E$/;
+        }
+
+        return ('canonical id', @wrong);
+    }
+
+    if ($text =~ /no bypass|\b(?:deny|denied|refused?|block(?:ed)?|reject)\b/) {
+        $refused->($as_is, 'it') if !$is_good || $text !~ /no bypass/;
+        return ('denied', @wrong);
+    }
+
+    # without a word that is known: what holds for all, and only what names
+    # the good device or needs none has arrived
+
+    my $is = $as_is->{answers}[0]{'x-is'} // '';
+
+    push @wrong, 'has arrived: ' . outcome($as_is)
+        if @{ $as_is->{arrived} } && !$is_good
+           && $is ne 'allow open_endpoint';
 
     return ('invariants alone', @wrong);
 }
