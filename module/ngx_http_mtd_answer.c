@@ -30,31 +30,17 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_main_conf_t    *mmcf;
     const ngx_http_mtd_hook_t  **hook;
 
-    ctx->state = NGX_HTTP_MTD_DECIDED;
-    ctx->store = mlcf->store;
-    ctx->status = ngx_http_mtd_refusal_status(ctx);
-
     if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_mtd_count(ctx);
-
-    if (ctx->verdict.reason == MTD_REASON_STORE_UNAVAILABLE) {
-        ctx->retry_after = NGX_HTTP_MTD_RETRY_MIN
-                           + ngx_random() % (NGX_HTTP_MTD_RETRY_MAX
-                                             - NGX_HTTP_MTD_RETRY_MIN + 1);
-    }
-
-    ngx_http_mtd_verdict(r, ctx, &verdict);
+    ngx_http_mtd_refused(r, ctx, mlcf, &verdict);
 
     if (ngx_http_mtd_refusal_url(r, mlcf, &verdict) != NGX_OK
         || ngx_http_mtd_refusal_headers(r, ctx, &verdict) != NGX_OK)
     {
         return ctx->status;
     }
-
-    ngx_http_mtd_refusal_log(r, ctx, &verdict);
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
     hook = mmcf->hooks.elts;
@@ -80,6 +66,27 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     return ctx->status;
+}
+
+
+void
+ngx_http_mtd_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_verdict_t *verdict)
+{
+    ctx->state = NGX_HTTP_MTD_DECIDED;
+    ctx->store = mlcf->store;
+    ctx->status = ngx_http_mtd_refusal_status(ctx);
+
+    ngx_http_mtd_count(ctx);
+
+    if (ctx->verdict.reason == MTD_REASON_STORE_UNAVAILABLE) {
+        ctx->retry_after = NGX_HTTP_MTD_RETRY_MIN
+                           + ngx_random() % (NGX_HTTP_MTD_RETRY_MAX
+                                             - NGX_HTTP_MTD_RETRY_MIN + 1);
+    }
+
+    ngx_http_mtd_verdict(r, ctx, verdict);
+    ngx_http_mtd_refusal_log(r, ctx, verdict);
 }
 
 

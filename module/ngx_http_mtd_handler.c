@@ -92,6 +92,12 @@ ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
     ctx->state = NGX_HTTP_MTD_DECIDED;
     ngx_http_mtd_count(ctx);
 
+    if (mlcf->cut && ctx->identified
+        && ngx_http_mtd_open_add(r, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return NGX_DECLINED;
 }
 
@@ -234,8 +240,13 @@ ngx_http_mtd_cleanup(void *data)
 {
     ngx_http_mtd_ctx_t *ctx = data;
 
-    if (ctx->state == NGX_HTTP_MTD_WAITING) {
+    if (ctx->ask && ctx->ask->lookup->waiting) {
         ngx_mtd_lookup_cancel(ctx->ask->lookup);
+    }
+
+    if (ctx->open) {
+        ngx_queue_remove(&ctx->queue);
+        ctx->open = 0;
     }
 }
 

@@ -24,22 +24,37 @@ static ngx_uint_t ngx_http_mtd_identities(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_identity_t *id, ngx_uint_t n,
     ngx_http_mtd_answers_t *answers);
+static void ngx_http_mtd_answered(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+static ngx_int_t ngx_http_mtd_find(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done);
 static ngx_int_t ngx_http_mtd_ask(ngx_http_request_t *r,
-    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id, ngx_uint_t n);
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id, ngx_uint_t n,
+    ngx_mtd_lookup_pt done);
+static ngx_http_mtd_ask_t *ngx_http_mtd_get_ask(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_uint_t n, ngx_uint_t slots);
 static void ngx_http_mtd_wait(ngx_http_request_t *r);
 static void ngx_http_mtd_asked(void *data);
 static void ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_answers_t *answers);
-static ngx_int_t ngx_http_mtd_combine(ngx_http_request_t *r,
+static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
 static void ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer);
 static void ngx_http_mtd_take_stricter(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
-    ngx_mtd_answer_t *answer, ngx_http_variable_value_t *variables);
+    ngx_mtd_answer_t *answer);
 static ngx_int_t ngx_http_mtd_save_variables(ngx_http_request_t *r,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_variable_value_t **variables);
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_restore_variables(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_exchange_variables(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_return_variables(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+static size_t ngx_http_mtd_variables_size(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers);
 static uint64_t ngx_http_mtd_microseconds(void);
 
@@ -165,15 +180,14 @@ ngx_int_t
 ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 n;
-    ngx_http_mtd_answers_t     answers;
-    ngx_http_mtd_identity_t    id[NGX_HTTP_MTD_IDENTITIES];
-    ngx_http_mtd_candidate_t  *candidate;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_mtd_identity_t  id[NGX_HTTP_MTD_IDENTITIES];
 
     if (ctx->state == NGX_HTTP_MTD_ANSWERED) {
-        ngx_http_mtd_collect(ctx, &answers);
-        return ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+        ngx_http_mtd_answered(r, ctx, mlcf);
+        return NGX_OK;
     }
 
     n = ngx_http_mtd_identities(r, ctx, id);
@@ -184,6 +198,90 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     ctx->identified = 1;
+
+    if (mlcf->mode == NGX_HTTP_MTD_VARIABLE
+        && ngx_http_mtd_save_variables(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_mtd_find(r, ctx, mlcf, id, n, ngx_http_mtd_asked);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    /* a client that leaves is not waited for */
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_mtd_cleanup;
+    cln->data = ctx;
+
+    ctx->state = NGX_HTTP_MTD_WAITING;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_mtd_wait;
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_mtd_identify_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_lookup_pt done)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_http_mtd_identity_t  id[NGX_HTTP_MTD_IDENTITIES];
+
+    ngx_http_mtd_exchange_variables(r, ctx);
+
+    n = ngx_http_mtd_identities(r, ctx, id);
+    rc = n ? ngx_http_mtd_find(r, ctx, mlcf, id, n, done) : NGX_DECLINED;
+
+    ngx_http_mtd_return_variables(r, ctx);
+
+    return rc;
+}
+
+
+void
+ngx_http_mtd_identified_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf)
+{
+    ngx_http_mtd_exchange_variables(r, ctx);
+    ngx_http_mtd_answered(r, ctx, mlcf);
+    ngx_http_mtd_return_variables(r, ctx);
+}
+
+
+/* redis has */
+
+static void
+ngx_http_mtd_answered(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf)
+{
+    ngx_http_mtd_answers_t  answers;
+
+    ngx_http_mtd_collect(ctx, &answers);
+    ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+}
+
+
+/* from the zone, or, returning NGX_AGAIN, from redis */
+
+static ngx_int_t
+ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_identity_t *id, ngx_uint_t n,
+    ngx_mtd_lookup_pt done)
+{
+    ngx_int_t                  rc;
+    ngx_http_mtd_answers_t     answers;
+    ngx_http_mtd_candidate_t  *candidate;
 
     if (n == 1 && id[0].n == 1) {
 
@@ -198,11 +296,14 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             ngx_http_mtd_take(r, ctx, mlcf, &answers.answer[0]);
             return NGX_OK;
         }
+
+    } else {
+        ctx->several = 1;
     }
 
     if (!ngx_http_mtd_cached(ctx, id, n, &answers)) {
 
-        rc = ngx_http_mtd_ask(r, ctx, id, n);
+        rc = ngx_http_mtd_ask(r, ctx, id, n, done);
 
         if (rc != NGX_OK) {
             return rc;
@@ -211,7 +312,9 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         ngx_http_mtd_collect(ctx, &answers);
     }
 
-    return ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+    ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+
+    return NGX_OK;
 }
 
 
@@ -305,9 +408,8 @@ ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id,
 
 static ngx_int_t
 ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_identity_t *id, ngx_uint_t n)
+    ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done)
 {
-    ngx_int_t            rc;
     ngx_uint_t           i, k, slots;
     ngx_mtd_slot_t      *slot;
     ngx_mtd_lookup_t    *lookup;
@@ -317,26 +419,25 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         slots += id[i].n;
     }
 
-    ask = ngx_palloc(r->pool, offsetof(ngx_http_mtd_ask_t, identity)
-                              + n * sizeof(ngx_http_mtd_identity_t));
-    lookup = ngx_pcalloc(r->pool, offsetof(ngx_mtd_lookup_t, slot)
-                                  + slots * sizeof(ngx_mtd_slot_t));
-
-    if (ask == NULL || lookup == NULL) {
+    ask = ngx_http_mtd_get_ask(r, ctx, n, slots);
+    if (ask == NULL) {
         return NGX_ERROR;
     }
 
+    ctx->request = r;
+
     ngx_memcpy(ask->identity, id, n * sizeof(ngx_http_mtd_identity_t));
 
-    ask->request = r;
     ask->time = ngx_http_mtd_microseconds();
     ngx_str_null(&ask->groups);
-    ask->lookup = lookup;
+
+    lookup = ask->lookup;
 
     lookup->lookups = &ctx->store->lookups;
     lookup->pool = r->pool;
-    lookup->done = ngx_http_mtd_asked;
-    lookup->data = r;
+    lookup->done = done;
+    lookup->data = ctx;
+    lookup->n = 0;
 
     for (i = 0; i < n; i++) {
         for (k = 0; k < id[i].n; k++) {
@@ -350,24 +451,41 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         }
     }
 
+    return ngx_mtd_lookup_start(lookup);
+}
+
+
+/* used again: an open request may be decided on many times */
+
+static ngx_http_mtd_ask_t *
+ngx_http_mtd_get_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_uint_t n, ngx_uint_t slots)
+{
+    ngx_mtd_lookup_t    *lookup;
+    ngx_http_mtd_ask_t  *ask;
+
+    ask = ctx->ask;
+
+    if (ask && ask->n == n && ask->lookup->n == slots) {
+        return ask;
+    }
+
+    ask = ngx_palloc(r->pool, offsetof(ngx_http_mtd_ask_t, identity)
+                              + n * sizeof(ngx_http_mtd_identity_t));
+    lookup = ngx_pcalloc(r->pool, offsetof(ngx_mtd_lookup_t, slot)
+                                  + slots * sizeof(ngx_mtd_slot_t));
+
+    if (ask == NULL || lookup == NULL
+        || ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    ask->n = n;
+    ask->lookup = lookup;
     ctx->ask = ask;
 
-    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_mtd_lookup_start(lookup);
-
-    if (rc == NGX_OK) {
-        return NGX_OK;
-    }
-
-    ctx->state = NGX_HTTP_MTD_WAITING;
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_mtd_wait;
-
-    return NGX_AGAIN;
+    return ask;
 }
 
 
@@ -386,13 +504,13 @@ ngx_http_mtd_wait(ngx_http_request_t *r)
 static void
 ngx_http_mtd_asked(void *data)
 {
-    ngx_http_request_t *r = data;
+    ngx_http_mtd_ctx_t *ctx = data;
 
     ngx_connection_t    *c;
-    ngx_http_mtd_ctx_t  *ctx;
+    ngx_http_request_t  *r;
 
+    r = ctx->request;
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mtd_module);
 
     ngx_http_set_log_request(c->log, r);
 
@@ -434,17 +552,15 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
  * be unknown, but if they are known they must be this device.
  */
 
-static ngx_int_t
+static void
 ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_answers_t *answers)
 {
-    ngx_uint_t                  i, known, first;
-    ngx_mtd_answer_t           *answer;
-    ngx_http_variable_value_t  *variables;
+    ngx_uint_t         i, known, first;
+    ngx_mtd_answer_t  *answer;
 
     known = 0;
     first = 1;
-    variables = NULL;
 
     for (i = 0; i < answers->n; i++) {
         answer = &answers->answer[i];
@@ -457,16 +573,8 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         }
     }
 
-    if (answers->n > 1) {
-
-        if (known && ngx_http_mtd_mismatch(answers)) {
-            ctx->facts.identity_mismatch = 1;
-        }
-
-        if (ngx_http_mtd_save_variables(r, mlcf, &variables) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
+    ctx->facts.identity_mismatch = (answers->n > 1 && known
+                                    && ngx_http_mtd_mismatch(answers));
 
     for (i = 0; i < answers->n; i++) {
         answer = &answers->answer[i];
@@ -480,12 +588,10 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
                 first = 0;
 
             } else {
-                ngx_http_mtd_take_stricter(r, ctx, mlcf, answer, variables);
+                ngx_http_mtd_take_stricter(r, ctx, mlcf, answer);
             }
         }
     }
-
-    return NGX_OK;
 }
 
 
@@ -494,6 +600,7 @@ ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
     ctx->source = answer->source;
+    ctx->alias = answer->alias;
     ctx->device = answer->device;
     ctx->known = (answer->source != NGX_MTD_LOOKUP_NEGATIVE
                   && answer->source != NGX_MTD_LOOKUP_ERROR);
@@ -520,26 +627,18 @@ ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
 static void
 ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer,
-    ngx_http_variable_value_t *variables)
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
-    ngx_str_t                   groups;
-    mtd_verdict_t               verdict;
-    ngx_http_mtd_ctx_t          before;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_str_t           groups;
+    mtd_verdict_t       verdict;
+    ngx_http_mtd_ctx_t  before;
 
     static ngx_str_t  none = ngx_null_string;
 
     before = *ctx;
     groups = ctx->ask ? ctx->ask->groups : none;
 
-    if (variables) {
-        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-        ngx_memcpy(r->variables, variables, cmcf->variables.nelts
-                                  * sizeof(ngx_http_variable_value_t));
-    }
-
+    ngx_http_mtd_restore_variables(r, ctx);
     ngx_http_mtd_take(r, ctx, mlcf, answer);
 
     verdict = mtd_stricter_verdict(before.verdict, ctx->verdict);
@@ -556,32 +655,75 @@ ngx_http_mtd_take_stricter(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
-/* as they are before the first record, NULL if no policy depends on them */
+/*
+ * As they are before the first record, for when there is another one; with
+ * room for what they are by then.
+ */
 
 static ngx_int_t
-ngx_http_mtd_save_variables(ngx_http_request_t *r,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_variable_value_t **variables)
+ngx_http_mtd_save_variables(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 {
-    size_t                      size;
-    ngx_http_core_main_conf_t  *cmcf;
+    size_t  size;
 
-    *variables = NULL;
+    size = ngx_http_mtd_variables_size(r);
 
-    if (mlcf->mode != NGX_HTTP_MTD_VARIABLE) {
-        return NGX_OK;
-    }
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
-
-    *variables = ngx_palloc(r->pool, size);
-    if (*variables == NULL) {
+    ctx->variables = ngx_palloc(r->pool, 2 * size);
+    if (ctx->variables == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(*variables, r->variables, size);
+    ngx_memcpy(ctx->variables, r->variables, size);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_mtd_restore_variables(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    if (ctx->variables) {
+        ngx_memcpy(r->variables, ctx->variables,
+                   ngx_http_mtd_variables_size(r));
+    }
+}
+
+
+static void
+ngx_http_mtd_exchange_variables(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx)
+{
+    size_t  size;
+
+    if (ctx->variables) {
+        size = ngx_http_mtd_variables_size(r);
+
+        ngx_memcpy((u_char *) ctx->variables + size, r->variables, size);
+        ngx_memcpy(r->variables, ctx->variables, size);
+    }
+}
+
+
+static void
+ngx_http_mtd_return_variables(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    size_t  size;
+
+    if (ctx->variables) {
+        size = ngx_http_mtd_variables_size(r);
+
+        ngx_memcpy(r->variables, (u_char *) ctx->variables + size, size);
+    }
+}
+
+
+static size_t
+ngx_http_mtd_variables_size(ngx_http_request_t *r)
+{
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    return cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
 }
 
 

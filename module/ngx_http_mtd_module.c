@@ -104,6 +104,13 @@ static ngx_command_t  ngx_http_mtd_commands[] = {
       offsetof(ngx_http_mtd_loc_conf_t, log_device),
       NULL },
 
+    { ngx_string("mtd_cut"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mtd_loc_conf_t, cut),
+      NULL },
+
     { ngx_string("mtd_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_mtd_status,
@@ -607,6 +614,7 @@ ngx_http_mtd_create_loc_conf(ngx_conf_t *cf)
 
     conf->disclose = NGX_CONF_UNSET;
     conf->log_device = NGX_CONF_UNSET;
+    conf->cut = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -620,6 +628,7 @@ ngx_http_mtd_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->disclose, prev->disclose, 0);
     ngx_conf_merge_value(conf->log_device, prev->log_device, 0);
+    ngx_conf_merge_value(conf->cut, prev->cut, 1);
 
     if (conf->remediation == NULL) {
         conf->remediation = prev->remediation;
@@ -839,7 +848,9 @@ ngx_http_mtd_init_process(ngx_cycle_t *cycle)
     store = mmcf->stores.elts;
 
     for (i = 0; i < mmcf->stores.nelts; i++) {
-        if (ngx_mtd_store_init_process(store[i], cycle) != NGX_OK) {
+        if (ngx_http_mtd_open_init(store[i], cycle) != NGX_OK
+            || ngx_mtd_store_init_process(store[i], cycle) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }

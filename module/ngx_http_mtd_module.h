@@ -80,6 +80,7 @@ typedef struct {
     ngx_http_complex_value_t     *remediation;
     ngx_flag_t                    disclose;
     ngx_flag_t                    log_device;
+    ngx_flag_t                    cut;
     ngx_uint_t                    status;   /* unsigned  status:1; */
 } ngx_http_mtd_loc_conf_t;
 
@@ -121,6 +122,15 @@ typedef struct {
     ngx_http_mtd_ask_t           *ask;      /* only if redis was asked */
     const char                   *why;      /* of malformed and the like */
     u_char                       *reference;    /* 16 digits, once needed */
+
+    /* of an open request, see ngx_http_mtd_open.c */
+
+    ngx_queue_t                   queue;
+    ngx_http_request_t           *request;
+    ngx_http_variable_value_t    *variables;    /* before the record */
+    time_t                        until;        /* 0: time changes nothing */
+
+    mtd_hash_t                    alias;        /* that named the device */
     mtd_hash_t                    device;
     mtd_record_t                  record;
     mtd_facts_t                   facts;
@@ -132,6 +142,11 @@ typedef struct {
     unsigned                      known:1;      /* record is one */
     unsigned                      identified:1;
     unsigned                      cleanup:1;    /* was added */
+    unsigned                      several:1;    /* identities, or forms */
+    unsigned                      open:1;       /* queue is in use */
+    unsigned                      checking:1;   /* redis is asked again */
+    unsigned                      again:1;      /* ... and must be again */
+    unsigned                      unsure:1;     /* redis did not answer */
     unsigned                      judging:1;
     unsigned                      early:1;      /* a variable was asked for
                                                    before the record */
@@ -141,9 +156,9 @@ typedef struct {
 /* redis was asked for this request; in its pool */
 
 struct ngx_http_mtd_ask_s {
-    ngx_http_request_t           *request;
     uint64_t                      time;     /* microseconds */
     ngx_str_t                     groups;   /* if not in the zone's texts */
+    ngx_uint_t                    n;        /* of identities */
     ngx_mtd_lookup_t             *lookup;
     ngx_uint_t                    owner[NGX_MTD_LOOKUP_SLOTS];
     ngx_http_mtd_identity_t       identity[1];  /* as many as there are */
@@ -203,6 +218,24 @@ void ngx_http_mtd_identity_offers(ngx_http_mtd_api_t *api);
 ngx_int_t ngx_http_mtd_identify(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
 
+/*
+ * The same for a request that was allowed, decided on once more.  NGX_AGAIN:
+ * done will be called, and then calls _identified_again(); NGX_DECLINED: no
+ * hook finds an identity any more.
+ */
+
+ngx_int_t ngx_http_mtd_identify_again(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_mtd_lookup_pt done);
+void ngx_http_mtd_identified_again(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+
+/* ngx_http_mtd_open.c: requests that were allowed and are not done yet */
+
+ngx_int_t ngx_http_mtd_open_init(ngx_mtd_store_t *store, ngx_cycle_t *cycle);
+ngx_int_t ngx_http_mtd_open_add(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+
 /* ngx_http_mtd_handler.c */
 
 ngx_int_t ngx_http_mtd_preaccess_handler(ngx_http_request_t *r);
@@ -215,7 +248,7 @@ mtd_verdict_t ngx_http_mtd_judge(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     const mtd_record_t *rec);
 
-/* ends a lookup that waits; data is an ngx_http_mtd_ctx_t */
+/* the request ends; data is its ngx_http_mtd_ctx_t */
 
 void ngx_http_mtd_cleanup(void *data);
 
@@ -223,6 +256,12 @@ void ngx_http_mtd_cleanup(void *data);
 
 ngx_int_t ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf);
+
+/* all of it but the answer */
+
+void ngx_http_mtd_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_verdict_t *verdict);
+
 ngx_int_t ngx_http_mtd_send(ngx_http_request_t *r,
     const ngx_http_mtd_verdict_t *verdict, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);

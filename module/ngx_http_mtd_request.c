@@ -101,25 +101,19 @@ ngx_http_mtd_find_ctx(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_http_cleanup_t  *cln;
-    ngx_pool_cleanup_t  *pool;
+    ngx_pool_cleanup_t  *cln;
 
     if (ctx->cleanup) {
         return NGX_OK;
     }
 
-    cln = ngx_http_cleanup_add(r, 0);
-    pool = ngx_pool_cleanup_add(r->pool, 0);
-
-    if (cln == NULL || pool == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
         return NGX_ERROR;
     }
 
     cln->handler = ngx_http_mtd_cleanup;
     cln->data = ctx;
-
-    pool->handler = ngx_http_mtd_cleanup;
-    pool->data = ctx;
 
     ctx->cleanup = 1;
 
@@ -130,6 +124,7 @@ ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 ngx_http_mtd_ctx_t *
 ngx_http_mtd_request_ctx(ngx_http_request_t *r)
 {
+    ngx_pool_cleanup_t       *cln;
     ngx_http_mtd_ctx_t       *ctx;
     ngx_http_mtd_srv_conf_t  *mscf;
 
@@ -141,6 +136,14 @@ ngx_http_mtd_request_ctx(ngx_http_request_t *r)
     {
         ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
         return ctx;
+    }
+
+    /* what was decided before counts no more */
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_mtd_cleanup) {
+            ngx_http_mtd_cleanup(cln->data);
+        }
     }
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mtd_ctx_t));

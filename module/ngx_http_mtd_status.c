@@ -16,7 +16,7 @@ static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 
 
 static const char  *ngx_http_mtd_status_counters[] = {
-    "hit", "miss", "stale", "negative", "error", "blocked", "remediated",
+    "hit", "miss", "stale", "negative", "error", "blocked", "remediated", "cut",
     "lookups", "timeouts", "connects", "failures", "invalidations",
     "flushes", "voided", "evicted", "recovered", "damaged", "refused"
 };

@@ -305,6 +305,7 @@ ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply)
         ngx_log_error(NGX_LOG_NOTICE, &link->redis.log, 0,
                       "redis %V was flushed", &link->redis.conf->name);
         ngx_mtd_zone_flush(link->zone);
+        link->on_changed(link->data, NGX_MTD_CHANGED_ALL, NULL);
         break;
 
     default:
@@ -319,13 +320,22 @@ ngx_mtd_link_key(void *data, u_char *key, size_t len)
 {
     ngx_mtd_link_t *link = data;
 
-    const mtd_str_t  *prefix;
+    mtd_hash_t          device;
+    const mtd_str_t    *prefix;
+    ngx_mtd_changed_e   changed;
 
     prefix = &link->names->prefix;
 
-    if (len > prefix->len && ngx_memcmp(key, prefix->data, prefix->len) == 0) {
-        ngx_mtd_zone_invalidate(link->zone, key + prefix->len,
-                                len - prefix->len);
+    if (len <= prefix->len || ngx_memcmp(key, prefix->data, prefix->len) != 0)
+    {
+        return;
+    }
+
+    changed = ngx_mtd_zone_invalidate(link->zone, key + prefix->len,
+                                      len - prefix->len, &device);
+
+    if (changed != NGX_MTD_CHANGED_NOTHING) {
+        link->on_changed(link->data, changed, &device);
     }
 }
 
@@ -359,6 +369,7 @@ static void
 ngx_mtd_link_pong(ngx_mtd_link_t *link)
 {
     ngx_msec_t       pinged;
+    ngx_uint_t       trusted;
     ngx_mtd_zone_t  *zone;
 
     pinged = link->pinged;
@@ -369,6 +380,8 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
 
     zone = link->zone;
 
+    trusted = (ngx_current_msec < zone->trusted_until);
+
     link->pinged = link->again;
     link->again = 0;
 
@@ -377,6 +390,13 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
 
     } else {
         zone->trusted_until = 0;
+    }
+
+    if (!trusted && zone->trusted_until) {
+
+        /* nobody has told of what changed before */
+
+        link->on_changed(link->data, NGX_MTD_CHANGED_ALL, NULL);
     }
 
     if (link->pinged == 0 && !link->probe.cancelable) {

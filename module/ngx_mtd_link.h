@@ -32,6 +32,10 @@
 #define NGX_MTD_LINK_LEASE     750
 
 
+typedef void (*ngx_mtd_link_changed_pt)(void *data,
+    ngx_mtd_changed_e changed, const mtd_hash_t *device);
+
+
 typedef struct {
     ngx_mtd_redis_t            redis;
     ngx_mtd_zone_t            *zone;
@@ -44,6 +48,10 @@ typedef struct {
     /* the address leads to another server than that of the lookups */
 
     ngx_mtd_redis_event_pt     on_moved;
+
+    /* the zone knows it already; device is set for a device only */
+
+    ngx_mtd_link_changed_pt    on_changed;
     void                      *data;
 } ngx_mtd_link_t;
 

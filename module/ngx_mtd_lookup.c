@@ -204,6 +204,14 @@ ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
 }
 
 
+ngx_uint_t
+ngx_mtd_lookup_known(ngx_mtd_lookups_t *lookups, const mtd_hash_t *alias,
+    ngx_mtd_answer_t *answer)
+{
+    return ngx_mtd_lookup_zone(lookups, alias, answer);
+}
+
+
 static ngx_inline ngx_uint_t
 ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     ngx_mtd_answer_t *answer)
@@ -211,6 +219,7 @@ ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     ngx_mtd_alias_t    alias;
     ngx_mtd_device_t   device;
 
+    answer->alias = *key;
     answer->device = *key;
 
     if (!ngx_mtd_zone_alias(lookups->zone, key, &alias)

@@ -66,6 +66,7 @@ typedef struct {
 
 typedef struct {
     ngx_mtd_source_e       source;
+    mtd_hash_t             alias;
     mtd_hash_t             device;
     mtd_record_t           record;          /* HIT, MISS and STALE only */
     ngx_str_t              groups;          /* not in the zone's texts */
@@ -117,6 +118,11 @@ ngx_int_t ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool);
 
 ngx_uint_t ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
     const u_char *value, size_t len, ngx_mtd_answer_t *answer);
+
+/* the same for an alias that was asked for before */
+
+ngx_uint_t ngx_mtd_lookup_known(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *alias, ngx_mtd_answer_t *answer);
 
 /*
  * lookups, pool, done, data, n and each slot's kind and value are set.

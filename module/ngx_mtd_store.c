@@ -19,6 +19,8 @@ static void ngx_mtd_store_ready(void *data);
 static void ngx_mtd_store_down(void *data);
 static void ngx_mtd_store_shutdown(void *data);
 static void ngx_mtd_store_moved(void *data);
+static void ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
+    const mtd_hash_t *device);
 
 
 ngx_int_t
@@ -118,6 +120,7 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
                       &store->names, log);
 
     store->link.on_moved = ngx_mtd_store_moved;
+    store->link.on_changed = ngx_mtd_store_changed;
     store->link.data = store;
 
     ngx_mtd_redis_start(data, NULL, 0);
@@ -219,6 +222,16 @@ ngx_mtd_store_moved(void *data)
     ngx_mtd_store_t *store = data;
 
     ngx_mtd_redis_start(&store->data, NULL, 0);
+}
+
+
+static void
+ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
+    const mtd_hash_t *device)
+{
+    ngx_mtd_store_t *store = data;
+
+    store->on_changed(store->owner, changed, device);
 }
 
 

@@ -40,6 +40,11 @@ typedef struct {
     ngx_mtd_redis_t          data;
     ngx_mtd_link_t           link;
     ngx_mtd_lookups_t        lookups;
+
+    /* set by the owner before init_process; of this worker, too */
+
+    ngx_mtd_link_changed_pt  on_changed;
+    void                    *owner;
 } ngx_mtd_store_t;
 
 

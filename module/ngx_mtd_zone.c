@@ -420,8 +420,9 @@ ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 }
 
 
-void
-ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
+ngx_mtd_changed_e
+ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
+    mtd_hash_t *device)
 {
     u_char      *colon;
     mtd_hash_t   hash;
@@ -440,7 +441,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
         colon = ngx_strlchr((u_char *) name, (u_char *) name + len, ':');
 
         if (colon == NULL) {
-            return;
+            return NGX_MTD_CHANGED_NOTHING;
         }
 
         for (i = 0; i < zone->nkinds; i++) {
@@ -454,7 +455,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
         }
 
         if (i == zone->nkinds) {
-            return;
+            return NGX_MTD_CHANGED_NOTHING;
         }
 
         alias = 1;
@@ -462,7 +463,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
                                        len - (colon + 1 - name));
 
     } else {
-        return;
+        return NGX_MTD_CHANGED_NOTHING;
     }
 
     ngx_mtd_zone_count(zone, NGX_MTD_COUNT_INVALIDATIONS);
@@ -484,6 +485,10 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len)
     (void) mtd_table_delete(&zone->unknown, &hash);
 
     ngx_mtd_zone_unlock(zone);
+
+    *device = hash;
+
+    return alias ? NGX_MTD_CHANGED_ALIAS : NGX_MTD_CHANGED_DEVICE;
 }
 
 

@@ -38,6 +38,7 @@ typedef enum {
     NGX_MTD_COUNT_ERROR,
     NGX_MTD_COUNT_BLOCKED,
     NGX_MTD_COUNT_REMEDIATED,
+    NGX_MTD_COUNT_CUT,              /* open requests that were ended */
     NGX_MTD_COUNT_LOOKUPS,          /* commands sent to redis */
     NGX_MTD_COUNT_TIMEOUTS,
     NGX_MTD_COUNT_CONNECTS,
@@ -185,10 +186,20 @@ ngx_int_t ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 ngx_int_t ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone,
     const mtd_hash_t *key, const ngx_mtd_ticket_t *ticket);
 
-/* a key has changed: name is what follows the prefix, "device:..." */
+/*
+ * A key has changed: name is what follows the prefix, "device:...".  Returns
+ * what it is the key of; of a device, sets its hash.
+ */
 
-void ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name,
-    size_t len);
+typedef enum {
+    NGX_MTD_CHANGED_NOTHING = 0,
+    NGX_MTD_CHANGED_DEVICE,
+    NGX_MTD_CHANGED_ALIAS,
+    NGX_MTD_CHANGED_ALL
+} ngx_mtd_changed_e;
+
+ngx_mtd_changed_e ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone,
+    const u_char *name, size_t len, mtd_hash_t *device);
 
 /* everything may have changed; what was sent before now is void, too */
 

@@ -26,13 +26,13 @@ our @EXPORT = qw(
 );
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
-my $nginx = $ENV{NGINX} || qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
+my $nginx = $ENV{MTD_NGINX} || qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
 my $module = $ENV{MTD_MODULE} // "$top/build/ngx_http_mtd_module.so";
 my $owner = $$;
 my (%pid, %links);
 
 chomp $nginx;
-die "no module at $module, `make` builds it\n" if !-f $module;
+die "no module at $module, `make` builds it\n" if $module && !-f $module;
 
 # workers of root are somebody else
 
@@ -300,10 +300,14 @@ sub configuration {
     my $workers = $conf{workers} || 2;
     my $connections = $conf{connections} || 1024;
 
+    # MTD_MODULE= is for an nginx that has it built in
+
+    my $load = $module ? "load_module $module;" : '';
+
     $conf{main} //= '';
 
     spew("$dir/nginx.conf", <<"END");
-load_module $module;
+$load
 $user
 worker_processes $workers;
 pid $dir/nginx.pid;

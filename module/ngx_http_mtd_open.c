@@ -1,0 +1,506 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * Requests of this worker that were allowed and are not done: long polls,
+ * notifications, downloads, tunnels.  When redis tells of a change, they are
+ * decided on again, and those that are no longer allowed are ended.
+ *
+ * One is in the bucket of its device, or, from when a check is due until it
+ * is made, in the queue "due".  It leaves with its pool, at the latest.
+ */
+
+
+#include "ngx_http_mtd_module.h"
+
+
+#define NGX_HTTP_MTD_OPEN_BUCKETS   4096
+#define NGX_HTTP_MTD_OPEN_TURN      256     /* checks in one event */
+#define NGX_HTTP_MTD_OPEN_ALIASES   10      /* ms in which changes add up */
+#define NGX_HTTP_MTD_OPEN_TICK      1000    /* ms */
+
+
+/* of one store */
+
+typedef struct {
+    ngx_mtd_store_t             *store;
+    ngx_queue_t                  due;
+    ngx_uint_t                   walk;      /* next bucket, BUCKETS: none */
+    ngx_event_t                  event;     /* posted while there is work */
+    ngx_event_t                  aliases;
+    ngx_event_t                  tick;
+    time_t                       until;     /* the earliest, 0: none */
+    ngx_uint_t                   unsure;    /* redis did not answer for one */
+    ngx_queue_t                  buckets[NGX_HTTP_MTD_OPEN_BUCKETS];
+} ngx_http_mtd_opens_t;
+
+
+static void ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
+    const mtd_hash_t *device);
+static void ngx_http_mtd_open_aliases_handler(ngx_event_t *ev);
+static void ngx_http_mtd_open_tick_handler(ngx_event_t *ev);
+static void ngx_http_mtd_open_walk(ngx_http_mtd_opens_t *opens);
+static void ngx_http_mtd_open_handler(ngx_event_t *ev);
+static void ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
+static ngx_uint_t ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_open_asked(void *data);
+static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
+static void ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx);
+static ngx_int_t ngx_http_mtd_open_refuse(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+
+
+static ngx_inline ngx_queue_t *
+ngx_http_mtd_open_bucket(ngx_http_mtd_opens_t *opens,
+    const mtd_hash_t *device)
+{
+    return &opens->buckets[device->word[0] % NGX_HTTP_MTD_OPEN_BUCKETS];
+}
+
+
+ngx_int_t
+ngx_http_mtd_open_init(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
+{
+    ngx_uint_t             i;
+    ngx_http_mtd_opens_t  *opens;
+
+    opens = ngx_pcalloc(cycle->pool, sizeof(ngx_http_mtd_opens_t));
+    if (opens == NULL) {
+        return NGX_ERROR;
+    }
+
+    opens->store = store;
+    opens->walk = NGX_HTTP_MTD_OPEN_BUCKETS;
+
+    ngx_queue_init(&opens->due);
+
+    for (i = 0; i < NGX_HTTP_MTD_OPEN_BUCKETS; i++) {
+        ngx_queue_init(&opens->buckets[i]);
+    }
+
+    opens->event.handler = ngx_http_mtd_open_handler;
+    opens->event.data = opens;
+    opens->event.log = cycle->log;
+
+    opens->aliases.handler = ngx_http_mtd_open_aliases_handler;
+    opens->aliases.data = opens;
+    opens->aliases.log = cycle->log;
+    opens->aliases.cancelable = 1;
+
+    opens->tick.handler = ngx_http_mtd_open_tick_handler;
+    opens->tick.data = opens;
+    opens->tick.log = cycle->log;
+    opens->tick.cancelable = 1;
+
+    store->on_changed = ngx_http_mtd_open_changed;
+    store->owner = opens;
+
+    ngx_add_timer(&opens->tick, NGX_HTTP_MTD_OPEN_TICK);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_http_mtd_opens_t  *opens;
+
+    opens = ctx->store->owner;
+
+    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->request = r;
+    ctx->open = 1;
+
+    ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
+                          &ctx->queue);
+
+    ngx_http_mtd_open_until(opens, ctx);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
+    const mtd_hash_t *device)
+{
+    ngx_http_mtd_opens_t *opens = data;
+
+    ngx_queue_t         *q, *next, *bucket;
+    ngx_http_mtd_ctx_t  *ctx;
+
+    switch (changed) {
+
+    case NGX_MTD_CHANGED_DEVICE:
+
+        bucket = ngx_http_mtd_open_bucket(opens, device);
+
+        for (q = ngx_queue_head(bucket);
+             q != ngx_queue_sentinel(bucket);
+             q = next)
+        {
+            next = ngx_queue_next(q);
+            ctx = ngx_queue_data(q, ngx_http_mtd_ctx_t, queue);
+
+            if (mtd_hash_equal(&ctx->device, device)) {
+                ngx_queue_remove(q);
+                ngx_queue_insert_tail(&opens->due, q);
+                ngx_post_event(&opens->event, &ngx_posted_events);
+            }
+        }
+
+        return;
+
+    case NGX_MTD_CHANGED_ALIAS:
+
+        /* which one cannot be told where names are pseudonyms */
+
+        if (!opens->aliases.timer_set) {
+            ngx_add_timer(&opens->aliases, NGX_HTTP_MTD_OPEN_ALIASES);
+        }
+
+        return;
+
+    default: /* NGX_MTD_CHANGED_ALL */
+
+        ngx_http_mtd_open_walk(opens);
+    }
+}
+
+
+static void
+ngx_http_mtd_open_aliases_handler(ngx_event_t *ev)
+{
+    ngx_http_mtd_open_walk(ev->data);
+}
+
+
+/* what time alone changes, and what could not be asked for */
+
+static void
+ngx_http_mtd_open_tick_handler(ngx_event_t *ev)
+{
+    ngx_http_mtd_opens_t  *opens;
+
+    opens = ev->data;
+
+    if (opens->unsure || (opens->until && opens->until <= ngx_time())) {
+        opens->unsure = 0;
+        opens->until = 0;
+
+        ngx_http_mtd_open_walk(opens);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_MTD_OPEN_TICK);
+}
+
+
+static void
+ngx_http_mtd_open_walk(ngx_http_mtd_opens_t *opens)
+{
+    opens->walk = 0;
+
+    ngx_post_event(&opens->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_mtd_open_handler(ngx_event_t *ev)
+{
+    ngx_uint_t             n;
+    ngx_queue_t           *q, *bucket;
+    ngx_http_mtd_ctx_t    *ctx;
+    ngx_http_mtd_opens_t  *opens;
+
+    opens = ev->data;
+
+    for (n = 0; n < NGX_HTTP_MTD_OPEN_TURN; n++) {
+
+        while (ngx_queue_empty(&opens->due)) {
+
+            if (opens->walk == NGX_HTTP_MTD_OPEN_BUCKETS) {
+                return;
+            }
+
+            bucket = &opens->buckets[opens->walk++];
+
+            if (!ngx_queue_empty(bucket)) {
+                ngx_queue_add(&opens->due, bucket);
+                ngx_queue_init(bucket);
+            }
+        }
+
+        q = ngx_queue_head(&opens->due);
+        ctx = ngx_queue_data(q, ngx_http_mtd_ctx_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
+                              q);
+
+        ngx_http_mtd_open_check(opens, ctx);
+    }
+
+    /* other requests have their turn */
+
+    ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+static void
+ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_int_t                 rc;
+    ngx_http_request_t       *r;
+    ngx_http_mtd_ctx_t        before;
+    ngx_http_mtd_loc_conf_t  *mlcf;
+
+    if (ctx->checking) {
+        ctx->again = 1;
+        return;
+    }
+
+    if (ngx_http_mtd_open_unchanged(opens, ctx)) {
+        ngx_http_mtd_open_until(opens, ctx);
+        return;
+    }
+
+    r = ctx->request;
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
+
+    before = *ctx;
+
+    rc = ngx_http_mtd_identify_again(r, ctx, mlcf, ngx_http_mtd_open_asked);
+
+    switch (rc) {
+
+    case NGX_AGAIN:
+        ctx->checking = 1;
+        return;
+
+    case NGX_OK:
+        ngx_http_mtd_open_decided(opens, ctx, &before);
+        return;
+
+    default:
+
+        /* no identity any more, or no memory: no reason to end it */
+
+        opens->unsure |= (rc == NGX_ERROR);
+        *ctx = before;
+    }
+}
+
+
+/* told from the zone alone */
+
+static ngx_uint_t
+ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_mtd_answer_t  answer;
+
+    if (ctx->several || ctx->unsure
+        || (ctx->until && ctx->until <= ngx_time())
+        || !ngx_mtd_lookup_known(&opens->store->lookups, &ctx->alias,
+                                 &answer))
+    {
+        return 0;
+    }
+
+    if (answer.source == NGX_MTD_LOOKUP_NEGATIVE) {
+        return !ctx->known;
+    }
+
+    return ctx->known
+           && mtd_hash_equal(&answer.device, &ctx->device)
+           && ngx_memcmp(&answer.record, &ctx->record, sizeof(mtd_record_t))
+              == 0;
+}
+
+
+static void
+ngx_http_mtd_open_asked(void *data)
+{
+    ngx_http_mtd_ctx_t *ctx = data;
+
+    ngx_http_request_t       *r;
+    ngx_http_mtd_ctx_t        before;
+    ngx_http_mtd_loc_conf_t  *mlcf;
+
+    r = ctx->request;
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
+
+    ctx->checking = 0;
+    before = *ctx;
+
+    ngx_http_mtd_identified_again(r, ctx, mlcf);
+
+    ngx_http_mtd_open_decided(ctx->store->owner, ctx, &before);
+}
+
+
+static void
+ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before)
+{
+    if (ctx->source == NGX_MTD_LOOKUP_ERROR
+        || ctx->source == NGX_MTD_LOOKUP_STALE)
+    {
+        /* redis has failed, which is no change of the device */
+
+        opens->unsure = 1;
+
+        *ctx = *before;
+        ctx->unsure = 1;
+
+        return;
+    }
+
+    if (ctx->verdict.decision != MTD_ALLOW) {
+        ngx_http_mtd_open_end(ctx);
+        return;
+    }
+
+    ctx->unsure = 0;
+
+    ngx_queue_remove(&ctx->queue);
+    ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
+                          &ctx->queue);
+
+    ngx_http_mtd_open_until(opens, ctx);
+
+    if (ctx->again) {
+        ctx->again = 0;
+
+        ngx_queue_remove(&ctx->queue);
+        ngx_queue_insert_tail(&opens->due, &ctx->queue);
+        ngx_post_event(&opens->event, &ngx_posted_events);
+    }
+}
+
+
+/* when time alone may turn the decision */
+
+static void
+ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    time_t               until, age;
+    const mtd_record_t  *rec;
+
+    until = 0;
+    rec = &ctx->record;
+
+    if (ctx->known) {
+
+        if (ctx->verdict.reason == MTD_REASON_IN_GRACE) {
+            until = rec->grace_until;
+        }
+
+        if (ctx->policy && ctx->policy->policy.max_age && rec->reported_at) {
+            age = (time_t) rec->reported_at + ctx->policy->policy.max_age + 1;
+            until = (until && until < age) ? until : age;
+        }
+
+        if (rec->ttl && rec->ttl != MTD_TTL_MAX) {
+            age = ngx_time() + rec->ttl;
+            until = (until && until < age) ? until : age;
+        }
+    }
+
+    ctx->until = until;
+
+    if (until && (opens->until == 0 || until < opens->until)) {
+        opens->until = until;
+    }
+}
+
+
+/*
+ * The server behind is left first.  A client that has nothing of the answer
+ * yet gets the refusal of its protocol; one that has a part of it sees the
+ * connection break off, comes again, and is refused then.
+ */
+
+static void
+ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_queue_remove(&ctx->queue);
+    ctx->open = 0;
+    ctx->why = "an open request was ended";
+
+    ngx_mtd_zone_count(&ctx->store->zone, NGX_MTD_COUNT_CUT);
+
+    rc = ngx_http_mtd_open_refuse(r, ctx);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* NGX_ERROR breaks the connection off, or resets the stream */
+
+static ngx_int_t
+ngx_http_mtd_open_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_uint_t                whole;
+    ngx_http_upstream_t      *u;
+    ngx_http_mtd_verdict_t    verdict;
+    ngx_http_mtd_loc_conf_t  *mlcf;
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
+
+    /* nothing sent, and nobody else at work for it */
+
+    whole = (!r->header_sent && r->count == 1 && r->blocked == 0
+             && r->connection->data == r && r->postponed == NULL
+             && !r->connection->error);
+
+    u = r->upstream;
+
+    if (u && u->cleanup && r->blocked == 0) {
+
+        /* finalizes the request, too, which must not be the end of it */
+
+        r->count++;
+        (*u->cleanup)(r);
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
+
+    if (whole) {
+
+        /* a body that is still being read starts nothing any more */
+
+        r->read_event_handler = ngx_http_block_reading;
+
+        return ngx_http_mtd_refuse(r, ctx, mlcf);
+    }
+
+    ngx_http_mtd_refused(r, ctx, mlcf, &verdict);
+
+    return NGX_ERROR;
+}

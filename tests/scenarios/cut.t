@@ -1,0 +1,367 @@
+#!/usr/bin/perl
+
+# Open requests of a device that may no longer: long polls, streams, tunnels
+# are ended when redis tells of it, in both workers, and only then.
+
+use strict;
+use warnings;
+
+use FindBin;
+use IO::Select;
+use IO::Socket::UNIX;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use POSIX ();
+use Socket qw(SOCK_STREAM);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use constant POLLS => $ENV{MTD_POLLS} || 1500;
+
+my $owner = $$;
+my $child;
+
+END { kill KILL => $child if $child && $$ == $owner }
+
+my @kinds = qw(hang drip tunnel ping);
+
+redis_start(sub {
+    device($_) for @kinds;
+    device($_) for qw(good mark moved gone other kept late aged);
+});
+
+$child = sink("$dir/sink.sock");
+gate(connections => 8192, http => http());
+ok(wait_for(\&both), 'both workers hear of changes');
+
+
+# one of each kind, refused in its way
+
+my %open = map { $_ => waits($_, "/$_?device=$_") } qw(hang drip tunnel);
+$open{ping} = waits('ping', '/Microsoft-Server-ActiveSync?Cmd=Ping&User=u'
+                    . '&DeviceId=ping&DeviceType=t',
+                    at => 'mail', method => 'POST',
+                    headers => ['MS-ASProtocolVersion: 16.1',
+                                'Content-Length: 0']);
+$open{good} = waits('good', '/hang?device=good');
+$open{kept} = waits('kept', '/kept/hang?device=kept');
+
+is(open_at_sink(), 6, 'all wait for the server behind');
+
+changes($_, threat => 'highSeverity') for qw(hang drip tunnel ping kept);
+
+like(rest('hang'), qr{^HTTP/1.1 403 .*X-Is: remediate threat_level}s,
+     'before the headers: the refusal');
+like(rest('ping'), qr{^HTTP/1.1 403 .*X-MTD-Reference: [0-9a-f]{16}}s,
+     'a Ping: that of ActiveSync');
+
+my $drip = rest('drip');
+like($drip, qr{^HTTP/1.1 200 .*\r\n\r\n5\r\ndrip\n\r\n\z}s,
+     'after the headers: it breaks off, without the last chunk');
+like(rest('tunnel'), qr{^HTTP/1.1 101 .*\r\n\r\nhello\z}s,
+     'a tunnel breaks off');
+
+ok(wait_for(sub { open_at_sink() == 2 }), 'the server behind was left');
+ok(waiting('good'), 'another device stays');
+ok(waiting('kept'), 'with mtd_cut off it stays, too');
+like(error_log(), qr/mtd remediate: threat_level, an open request was ended/,
+     'it is in the log');
+is(counter('cut'), 4, '... and counted');
+
+
+# what leaves the decision as it was
+
+changes('good', os => 'iOS', threat => 'lowSeverity');
+changes('good', reported_at => int(time) . '000');
+
+# what was written later has been heard by whoever has these
+
+$open{"mark$_"} = waits("mark$_", '/hang?device=mark') for 1 .. 6;
+changes('mark', threat => 'highSeverity');
+like(rest("mark$_"), qr/X-Is: remediate threat_level/, "mark $_") for 1 .. 6;
+ok(waiting('good'), 'a change that changes nothing');
+
+
+# alias and device
+
+$open{moved} = waits('moved', '/hang?device=moved');
+redis('SET', 'mtd:alias:serial:moved', 'hang');
+like(rest('moved'), qr/X-Is: remediate threat_level/, 'the alias moved');
+
+$open{gone} = waits('gone', '/hang?device=gone');
+redis('DEL', 'mtd:device:gone');
+like(rest('gone'), qr/X-Is: block unknown_device/, 'the device is gone');
+
+$open{other} = waits('other', '/hang?device=other');
+redis('DEL', 'mtd:alias:serial:other');
+like(rest('other'), qr/X-Is: block unknown_device/, 'its alias is gone');
+
+
+# time
+
+redis('HSET', 'mtd:device:late', compliance => 'inGracePeriod',
+      grace_until => int(time) + 2);
+$open{late} = waits('late', '/hang?device=late');
+like(rest('late'), qr/X-Is: remediate grace_over/, 'its grace is over');
+
+redis('HSET', 'mtd:device:aged', reported_at => (int(time) - 58) * 1000);
+$open{aged} = waits('aged', '/aged/hang?device=aged');
+like(rest('aged'), qr/X-Is: remediate threat_stale/, 'its report is old');
+
+
+# redis fails, which is no change; what changed meanwhile is
+
+redis_stop();
+ok(wait_for(sub { !grep { $_->{data} ne 'down' } values %{ stores('r') } }),
+   'redis is away');
+sleep 1.2;
+ok(waiting('good'), 'which ends nothing');
+redis_start(sub { device('good', threat => 'highSeverity'); device('kept') });
+like(rest('good'), qr/X-Is: remediate threat_level/,
+     'back, and it says something else');
+ok(waiting('kept'), 'and of the other nothing');
+
+
+# a worker that is to end still hears
+
+ok(wait_for(\&both), 'both workers hear again');
+redis('HSET', 'mtd:device:kept', threat => 'secured');
+$open{old} = waits('old', '/hang?device=kept');
+my %old = map { $_ => 1 } workers();
+gate(reload => 1, connections => 8192, http => http());
+ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
+   'the workers are new');
+ok(waiting('old'), 'its request goes on');
+redis('HSET', 'mtd:device:kept', threat => 'highSeverity');
+like(rest('old'), qr/X-Is: remediate threat_level/, '... until the change');
+close delete $open{kept};
+
+ok(wait_for(sub { !grep { alive($_) } keys %old }), 'the old workers end');
+
+
+# many at once, over HTTP/1.1
+
+many();
+
+is(alerts(), '', 'nothing is wrong');
+
+done_testing();
+
+
+sub many {
+    redis_load(devices_of(sub {
+        my ($n) = @_;
+        (['SET', "mtd:alias:serial:p$n", "p$n"],
+         ['HSET', "mtd:device:p$n", qw(threat secured compliance compliant)]);
+    }));
+
+    my $before = counter('allow', 'secured_enough');
+    my $cut = counter('cut');
+
+    client_start('polls', 'gate', '-c', POLLS, '-n', POLLS, '-t',
+                 '/many?device=p', '-k', 'X-Is');
+    ok(wait_for(sub { counter('allow', 'secured_enough')
+                      >= $before + POLLS }, 60), POLLS . ' polls are open');
+
+    redis_load(devices_of(sub {
+        (['HSET', "mtd:device:p$_[0]", 'threat', 'highSeverity'])
+    }));
+    my $written = time;
+
+    ok(wait_for(sub { counter('cut') == $cut + POLLS }, 30), 'all are ended');
+    my $ended = time - $written;
+
+    my $polls = client_stop('polls', 1);
+
+    is(total($polls, '403 remediate threat_level'), POLLS, 'each by a refusal');
+    diag(sprintf '%d polls ended %.0f ms after the last write', POLLS,
+         1000 * $ended);
+}
+
+
+sub devices_of {
+    my ($of) = @_;
+    my ($n, @todo) = 0;
+
+    return sub {
+        @todo = $of->(sprintf '%08d', $n++) if !@todo && $n < POLLS;
+        return @todo ? @{ shift @todo } : ();
+    };
+}
+
+
+sub http {
+    my $location = <<'END';
+proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h;
+proxy_set_header Upgrade $http_upgrade;
+proxy_set_header Connection $http_connection;
+proxy_pass http://sink;
+END
+
+    my $server = <<"END";
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    mtd_disclose on;
+    location / { $location }
+END
+
+    return <<"END";
+mtd_redis r { server unix:$dir/redis.sock; zone 4m; timeout 10s; fresh 1h; }
+mtd_policy p { max_threat low; }
+mtd_policy young { max_age 1m; }
+upstream sink { server unix:$dir/sink.sock; }
+upstream many { server unix:$dir/many1.sock; server unix:$dir/many2.sock; }
+server {
+    listen unix:$dir/gate.sock backlog=4096;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    $server
+    location /kept/ { mtd_cut off; $location }
+    location /aged/ { mtd young; $location }
+    location /many { proxy_read_timeout 1h; proxy_pass http://many; }
+    location = /status { mtd_status; }
+}
+server {
+    listen unix:$dir/mail.sock;
+    mtd p; mtd_profile exchange; mtd_identify eas;
+    $server
+}
+END
+}
+
+
+# a server: /hang says nothing, /drip a part, /tunnel changes the protocol;
+# what waits for "many" is never accepted
+
+sub sink {
+    my ($path) = @_;
+    my $listen = IO::Socket::UNIX->new(Local => $path, Listen => 128) or die $!;
+    our @never = map {
+        IO::Socket::UNIX->new(Local => "$dir/many$_.sock", Listen => 4096)
+            or die $!
+    } 1 .. 2;
+
+    chmod 0777, $path, map { "$dir/many$_.sock" } 1 .. 2;
+
+    my $pid = fork() // die $!;
+    return $pid if $pid;
+
+    my $select = IO::Select->new($listen);
+    my ($all, %got) = 0;
+
+    for (;;) {
+        for my $link ($select->can_read) {
+
+            if ($link == $listen) {
+                $select->add($listen->accept);
+                next;
+            }
+
+            my $n = sysread $link, my $text, 65536;
+
+            if (!$n) {
+                $select->remove($link);
+                delete $got{$link};
+                close $link;
+
+            } elsif (($got{$link} .= $text) =~ /\r\n\r\n/) {
+                $all++;
+                syswrite $link, "HTTP/1.1 200 OK\r\n"
+                    . "Transfer-Encoding: chunked\r\n\r\n5\r\ndrip\n\r\n"
+                    if $got{$link} =~ m{ /\S*drip};
+                syswrite $link, "HTTP/1.1 101 Switching\r\nUpgrade: it\r\n"
+                    . "Connection: upgrade\r\n\r\nhello"
+                    if $got{$link} =~ m{ /\S*tunnel};
+            }
+
+            spew("$dir/sink.new", keys(%got) . " $all");
+            rename "$dir/sink.new", "$dir/sink.open";
+        }
+    }
+
+    POSIX::_exit(0);
+}
+
+
+# requests that wait there, and all that came so far
+
+sub open_at_sink { return (split / /, slurp("$dir/sink.open"))[0] // 0 }
+sub met_at_sink { return (split / /, slurp("$dir/sink.open"))[1] // 0 }
+
+
+# sends a request, and returns when the server behind has it
+
+my %begun;
+
+sub waits {
+    my ($name, $target, %o) = @_;
+    my $at = $o{at} || 'gate';
+    my $before = met_at_sink();
+    my $link = IO::Socket::UNIX->new("$dir/$at.sock") or die $!;
+    my @headers = @{ $o{headers} || [] };
+
+    push @headers, 'Upgrade: it', 'Connection: upgrade' if $name eq 'tunnel';
+
+    print $link $o{method} || 'GET', " $target HTTP/1.1\r\n",
+        map({ "$_\r\n" } 'Host: mail.example.com', @headers), "\r\n";
+    $link->flush;
+
+    wait_for(sub { met_at_sink() > $before })
+        or die "$name does not wait: " . (waiting_on($link) ? '' : <$link>);
+
+    if ($name =~ /drip|tunnel/) {
+        my $text = '';
+
+        while ($text !~ /(?:drip|hello)/) {
+            sysread $link, $text, 4096, length $text or die "$name: $text";
+        }
+
+        $begun{$name} = $text =~ s/.*?(?=HTTP)//sr;
+    }
+
+    return $link;
+}
+
+
+sub waiting_on { return !IO::Select->new($_[0])->can_read(0) }
+sub waiting { return waiting_on($open{ $_[0] }) }
+
+
+# what comes until it is closed, or the answer is whole
+
+sub rest {
+    my ($name) = @_;
+    my $link = delete $open{$name};
+    my $text = $begun{$name} || '';
+    my $select = IO::Select->new($link);
+
+    while ($select->can_read(10)) {
+        sysread $link, $text, 65536, length $text or return $text;
+
+        my ($head, $body) = split /\r\n\r\n/, $text, 2;
+
+        return $text if $head =~ /Content-Length: (\d+)/i
+                        && length($body // '') >= $1;
+    }
+
+    return "nothing, after $text";
+}
+
+
+sub changes {
+    my ($device, @fields) = @_;
+    redis('HSET', "mtd:device:$device", @fields);
+}
+
+
+sub both {
+    my @stores = values %{ stores('r') };
+    return @stores == 2 && !grep { !$_->{trusted} } @stores;
+}
+
+
+sub counter {
+    my ($name, $reason) = @_;
+    my $store = status()->{stores}{r};
+
+    return $reason ? $store->{reasons}{$reason} : $store->{counters}{$name};
+}
