@@ -20,6 +20,7 @@
 #define NGX_HTTP_MTD_OPEN_BUCKETS   4096
 #define NGX_HTTP_MTD_OPEN_TURN      256     /* checks in one event */
 #define NGX_HTTP_MTD_OPEN_ALIASES   10      /* ms in which changes add up */
+#define NGX_HTTP_MTD_OPEN_PAUSE     200     /* ms from one walk to the next */
 #define NGX_HTTP_MTD_OPEN_TICK      1000    /* ms */
 
 
@@ -29,6 +30,7 @@ typedef struct {
     ngx_mtd_store_t             *store;
     ngx_queue_t                  due;
     ngx_uint_t                   walk;      /* next bucket, BUCKETS: none */
+    ngx_msec_t                   walked;    /* when one has begun */
     ngx_event_t                  event;     /* posted while there is work */
     ngx_event_t                  aliases;
     ngx_event_t                  tick;
@@ -52,6 +54,8 @@ static void ngx_http_mtd_open_asked(void *data);
 static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
 static void ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static void ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx);
 static ngx_int_t ngx_http_mtd_open_refuse(ngx_http_request_t *r,
@@ -138,6 +142,7 @@ ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
 {
     ngx_http_mtd_opens_t *opens = data;
 
+    ngx_msec_t           delay;
     ngx_queue_t         *q, *next, *bucket;
     ngx_http_mtd_ctx_t  *ctx;
 
@@ -168,7 +173,11 @@ ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
         /* which one cannot be told where names are pseudonyms */
 
         if (!opens->aliases.timer_set) {
-            ngx_add_timer(&opens->aliases, NGX_HTTP_MTD_OPEN_ALIASES);
+            delay = opens->walked + NGX_HTTP_MTD_OPEN_PAUSE;
+            delay = (delay > ngx_current_msec) ? delay - ngx_current_msec : 0;
+
+            ngx_add_timer(&opens->aliases,
+                          ngx_max(delay, NGX_HTTP_MTD_OPEN_ALIASES));
         }
 
         return;
@@ -211,6 +220,7 @@ static void
 ngx_http_mtd_open_walk(ngx_http_mtd_opens_t *opens)
 {
     opens->walk = 0;
+    opens->walked = ngx_current_msec;
 
     ngx_post_event(&opens->event, &ngx_posted_events);
 }
@@ -272,7 +282,7 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
     }
 
     if (ngx_http_mtd_open_unchanged(opens, ctx)) {
-        ngx_http_mtd_open_until(opens, ctx);
+        ngx_http_mtd_open_wake(opens, ctx);
         return;
     }
 
@@ -421,8 +431,15 @@ ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 
     ctx->until = until;
 
-    if (until && (opens->until == 0 || until < opens->until)) {
-        opens->until = until;
+    ngx_http_mtd_open_wake(opens, ctx);
+}
+
+
+static void
+ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    if (ctx->until && (opens->until == 0 || ctx->until < opens->until)) {
+        opens->until = ctx->until;
     }
 }
 

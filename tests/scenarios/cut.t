@@ -27,7 +27,8 @@ my @kinds = qw(hang drip tunnel ping);
 
 redis_start(sub {
     device($_) for @kinds;
-    device($_) for qw(good mark moved gone other kept late aged);
+    device($_) for qw(good mark moved gone other kept late aged
+                             brief);
 });
 
 $child = sink("$dir/sink.sock");
@@ -107,6 +108,17 @@ like(rest('late'), qr/X-Is: remediate grace_over/, 'its grace is over');
 redis('HSET', 'mtd:device:aged', reported_at => (int(time) - 58) * 1000);
 $open{aged} = waits('aged', '/aged/hang?device=aged');
 like(rest('aged'), qr/X-Is: remediate threat_stale/, 'its report is old');
+
+# the record expires, and redis does not come across it; aliases of others
+# change all the time
+
+redis('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+$open{brief} = waits('brief', '/hang?device=brief');
+redis('PEXPIRE', 'mtd:device:brief', 1500);
+ok(wait_for(sub { redis('SET', 'mtd:alias:serial:churn', 'good');
+                  !waiting('brief') }), 'its record has expired');
+like(rest('brief'), qr/X-Is: block unknown_device/, '... and it is refused');
+redis('DEBUG', 'SET-ACTIVE-EXPIRE', 1);
 
 
 # redis fails, which is no change; what changed meanwhile is
