@@ -270,13 +270,13 @@ X-Is: allow secured_enough
 --- server
 access_log logs/told.log told;
 error_page 403 /blocked;
-location = /blocked { return 403 "no"; }
+location = /blocked { return 403 "no: $mtd_reason"; }
 --- request
 GET /x
 --- more_headers
 X-Device: bad
 --- error_code: 403
---- response_body: no
+--- response_body: no: threat_level
 --- then
 my $told;
 until_true(sub {
