@@ -299,22 +299,20 @@ ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     } else {
         ctx->several = 1;
-    }
 
-    if (!ngx_http_mtd_cached(ctx, id, n, &answers)) {
-
-        rc = ngx_http_mtd_ask(r, ctx, id, n, done);
-
-        if (rc != NGX_OK) {
-            return rc;
+        if (ngx_http_mtd_cached(ctx, id, n, &answers)) {
+            ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+            return NGX_OK;
         }
-
-        ngx_http_mtd_collect(ctx, &answers);
     }
 
-    ngx_http_mtd_combine(r, ctx, mlcf, &answers);
+    rc = ngx_http_mtd_ask(r, ctx, id, n, done);
 
-    return NGX_OK;
+    if (rc == NGX_OK) {
+        ngx_http_mtd_answered(r, ctx, mlcf);
+    }
+
+    return rc;
 }
 
 
