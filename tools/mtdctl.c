@@ -126,6 +126,12 @@ static const char  mtdctl_options_help[] =
     "  --redis unix:PATH|HOST:PORT   where Redis is [127.0.0.1:6379]\n"
     "  --user NAME                   Redis user, with --password-file\n"
     "  --password-file FILE          holds the Redis password\n"
+    "  --tls                         with TLS; the host must be named in the\n"
+    "                                server's certificate\n"
+    "  --cacert FILE                 of trusted CAs [those of the system]\n"
+    "  --cert FILE, --key FILE       certificate to log in with, and its key\n"
+    "  --sni NAME                    of the server, if it is not the host\n"
+    "  --insecure                    trust whoever answers; for tests\n"
     "  --database N                  Redis database [0]\n"
     "  --prefix TEXT                 of all keys [mtd:]\n"
     "  --key-secret-file FILE        holds the secret of pseudonyms, as the\n"
@@ -150,6 +156,12 @@ static const struct option  mtdctl_options[] = {
     { "redis", required_argument, NULL, 'r' },
     { "user", required_argument, NULL, 'u' },
     { "password-file", required_argument, NULL, 'p' },
+    { "tls", no_argument, NULL, 'T' },
+    { "cacert", required_argument, NULL, 'A' },
+    { "cert", required_argument, NULL, 'C' },
+    { "key", required_argument, NULL, 'K' },
+    { "sni", required_argument, NULL, 'S' },
+    { "insecure", no_argument, NULL, 'I' },
     { "database", required_argument, NULL, 'd' },
     { "prefix", required_argument, NULL, 'x' },
     { "key-secret-file", required_argument, NULL, 'k' },
@@ -271,6 +283,18 @@ mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command, int argc,
                            " --password-file");
     }
 
+    if (!ctl->secure && (ctl->cacert || ctl->cert || ctl->key || ctl->sni
+                         || ctl->insecure))
+    {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--cacert, --cert, --key, --sni"
+                           " and --insecure are of no use without --tls");
+    }
+
+    if ((ctl->cert == NULL) != (ctl->key == NULL)) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--cert and --key belong"
+                           " together");
+    }
+
     if (!command->offline) {
         mtdctl_who(ctl);
 
@@ -321,6 +345,30 @@ mtdctl_option(mtdctl_t *ctl, int option, const char *value, int *help)
                                MTD_SECRET_MAX);
         }
 
+        return 0;
+
+    case 'T':
+        ctl->secure = 1;
+        return 0;
+
+    case 'A':
+        ctl->cacert = value;
+        return 0;
+
+    case 'C':
+        ctl->cert = value;
+        return 0;
+
+    case 'K':
+        ctl->key = value;
+        return 0;
+
+    case 'S':
+        ctl->sni = value;
+        return 0;
+
+    case 'I':
+        ctl->insecure = 1;
         return 0;
 
     case 'd':

@@ -47,6 +47,7 @@
 
 
 typedef struct mtdctl_block_s  mtdctl_block_t;
+typedef struct mtdctl_tls_s    mtdctl_tls_t;
 
 
 typedef struct {
@@ -82,6 +83,7 @@ typedef struct {
 
 typedef struct {
     redisContext     *redis;
+    mtdctl_tls_t     *tls;          /* NULL: in the clear */
     const char       *address;
     const char       *user;
     mtd_str_t         password;
@@ -90,6 +92,13 @@ typedef struct {
     long              ttl;          /* seconds */
     mtd_names_t       names;
     char              who[256];
+
+    const char       *cacert;       /* files of TLS, in PEM */
+    const char       *cert;
+    const char       *key;
+    const char       *sni;          /* the server's name, if not the host */
+    unsigned          secure:1;     /* with TLS */
+    unsigned          insecure:1;   /* whoever answers */
 
     const char       *format;       /* of an import, NULL: by its name */
     unsigned          json:1;
@@ -153,6 +162,17 @@ int mtdctl_value_add_alias(mtdctl_t *ctl, mtdctl_change_t *change,
 /* mtdctl_time.c: Unix milliseconds, -1 if text is no RFC 3339 time */
 
 long long mtdctl_time_parse(const u_char *p, size_t len);
+
+
+/*
+ * mtdctl_tls.c: TLS on the connection that ctl->redis has opened.  host is
+ * NULL for a unix socket.  What is sent waits for the next reply to be read.
+ */
+
+int mtdctl_tls_connect(mtdctl_t *ctl, const char *host);
+int mtdctl_tls_send(mtdctl_t *ctl, const char *command, size_t len);
+int mtdctl_tls_reply(mtdctl_t *ctl, void **reply);
+void mtdctl_tls_close(mtdctl_t *ctl);
 
 
 /* mtdctl_redis.c */

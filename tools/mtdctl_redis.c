@@ -22,12 +22,13 @@ static int mtdctl_redis_broken(mtdctl_t *ctl);
 int
 mtdctl_redis_connect(mtdctl_t *ctl)
 {
-    int             port;
+    int             port, status;
     char            host[256];
     struct timeval  timeout;
 
     timeout.tv_sec = ctl->timeout;
     timeout.tv_usec = 0;
+    host[0] = '\0';
 
     if (strncmp(ctl->address, "unix:", 5) == 0) {
         ctl->redis = redisConnectUnixWithTimeout(ctl->address + 5, timeout);
@@ -50,6 +51,14 @@ mtdctl_redis_connect(mtdctl_t *ctl)
 
     if (redisSetTimeout(ctl->redis, timeout) != REDIS_OK) {
         return mtdctl_redis_broken(ctl);
+    }
+
+    if (ctl->secure) {
+        status = mtdctl_tls_connect(ctl, host[0] ? host : NULL);
+
+        if (status != 0) {
+            return status;
+        }
     }
 
     return mtdctl_redis_login(ctl);
@@ -150,6 +159,8 @@ mtdctl_redis_login(mtdctl_t *ctl)
 void
 mtdctl_redis_close(mtdctl_t *ctl)
 {
+    mtdctl_tls_close(ctl);
+
     if (ctl->redis) {
         redisFree(ctl->redis);
         ctl->redis = NULL;
@@ -234,12 +245,27 @@ mtdctl_redis_number(mtdctl_t *ctl, long number)
 }
 
 
+/* that a connection is gone shows when its answer is read */
+
 void
 mtdctl_redis_end(mtdctl_t *ctl)
 {
-    if (redisAppendCommandArgv(ctl->redis, (int) ctl->argc, ctl->argv,
-                               ctl->argvlen)
-        != REDIS_OK)
+    int    len;
+    char  *command;
+
+    if (ctl->tls) {
+        len = redisFormatCommandArgv(&command, (int) ctl->argc, ctl->argv,
+                                     ctl->argvlen);
+        if (len < 0) {
+            mtdctl_fatal_memory();
+        }
+
+        (void) mtdctl_tls_send(ctl, command, len);
+        redisFreeCommand(command);
+
+    } else if (redisAppendCommandArgv(ctl->redis, (int) ctl->argc, ctl->argv,
+                                      ctl->argvlen)
+               != REDIS_OK)
     {
         mtdctl_fatal_memory();
     }
@@ -270,12 +296,20 @@ mtdctl_redis_expire(mtdctl_t *ctl, const mtd_str_t *key, long seconds)
 int
 mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply)
 {
+    int    status;
     void  *p;
 
     p = NULL;
     *reply = NULL;
 
-    if (redisGetReply(ctl->redis, &p) != REDIS_OK || p == NULL) {
+    if (ctl->tls) {
+        status = mtdctl_tls_reply(ctl, &p);
+
+        if (status != 0) {
+            return status;
+        }
+
+    } else if (redisGetReply(ctl->redis, &p) != REDIS_OK || p == NULL) {
         return mtdctl_redis_broken(ctl);
     }
 
