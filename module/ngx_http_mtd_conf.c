@@ -43,6 +43,14 @@ typedef struct {
     ngx_msec_t                 unknown;
     ngx_msec_t                 stale;
     time_t                     ttl;
+#if (NGX_SSL)
+    ngx_uint_t                 ssl;
+    ngx_uint_t                 ssl_verify;
+    ngx_str_t                  ssl_name;
+    ngx_str_t                  ssl_trusted_certificate;
+    ngx_str_t                  ssl_certificate;
+    ngx_str_t                  ssl_certificate_key;
+#endif
 } ngx_http_mtd_redis_t;
 
 
@@ -88,9 +96,21 @@ static char *ngx_http_mtd_store_server(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_http_mtd_redis_t *redis);
 static char *ngx_http_mtd_store_times(ngx_conf_t *cf,
     ngx_http_mtd_redis_t *redis);
+#if (NGX_SSL)
+static char *ngx_http_mtd_store_tls(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_http_mtd_redis_t *redis);
+static char *ngx_http_mtd_store_tls_name(ngx_conf_t *cf,
+    ngx_mtd_store_t *store, ngx_http_mtd_redis_t *redis);
+#endif
 static char *ngx_http_mtd_read_secret(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *secret);
 
+
+static ngx_conf_enum_t  ngx_http_mtd_switch[] = {
+    { ngx_string("on"), 1 },
+    { ngx_string("off"), 0 },
+    { ngx_null_string, 0 }
+};
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_text_hint = {
     "printable characters without spaces", NULL
@@ -110,6 +130,10 @@ static ngx_http_mtd_hint_t  ngx_http_mtd_zone_hint = {
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_time_hint = {
     "a time above zero, such as 200ms, 10s, 10m, 4h or 30d", NULL
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_switch_hint = {
+    "on or off", ngx_http_mtd_switch
 };
 
 
@@ -206,6 +230,52 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
       offsetof(ngx_http_mtd_redis_t, ttl),
       &ngx_http_mtd_time_hint },
 
+#if (NGX_SSL)
+
+    { ngx_string("ssl"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl),
+      &ngx_http_mtd_switch_hint },
+
+    { ngx_string("ssl_verify"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl_verify),
+      &ngx_http_mtd_switch_hint },
+
+    { ngx_string("ssl_name"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_text,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl_name),
+      &ngx_http_mtd_text_hint },
+
+    { ngx_string("ssl_trusted_certificate"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_text,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl_trusted_certificate),
+      &ngx_http_mtd_text_hint },
+
+    { ngx_string("ssl_certificate"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_text,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl_certificate),
+      &ngx_http_mtd_text_hint },
+
+    { ngx_string("ssl_certificate_key"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_text,
+      0,
+      offsetof(ngx_http_mtd_redis_t, ssl_certificate_key),
+      &ngx_http_mtd_text_hint },
+
+#endif
+
       ngx_null_command
 };
 
@@ -221,12 +291,6 @@ static ngx_conf_enum_t  ngx_http_mtd_threats[] = {
 static ngx_conf_enum_t  ngx_http_mtd_required[] = {
     { ngx_string("required"), 1 },
     { ngx_string("ignored"), 0 },
-    { ngx_null_string, 0 }
-};
-
-static ngx_conf_enum_t  ngx_http_mtd_switch[] = {
-    { ngx_string("on"), 1 },
-    { ngx_string("off"), 0 },
     { ngx_null_string, 0 }
 };
 
@@ -256,10 +320,6 @@ static ngx_http_mtd_hint_t  ngx_http_mtd_threat_hint = {
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_required_hint = {
     "required or ignored", ngx_http_mtd_required
-};
-
-static ngx_http_mtd_hint_t  ngx_http_mtd_switch_hint = {
-    "on or off", ngx_http_mtd_switch
 };
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_decision_hint = {
@@ -779,6 +839,10 @@ ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     redis.unknown = NGX_CONF_UNSET_MSEC;
     redis.stale = NGX_CONF_UNSET_MSEC;
     redis.ttl = NGX_CONF_UNSET;
+#if (NGX_SSL)
+    redis.ssl = NGX_CONF_UNSET_UINT;
+    redis.ssl_verify = NGX_CONF_UNSET_UINT;
+#endif
 
     block.name = "mtd_redis";
     block.commands = ngx_http_mtd_redis_commands;
@@ -920,8 +984,125 @@ ngx_http_mtd_store_server(ngx_conf_t *cf, ngx_mtd_store_t *store,
     conf->host = u.host;
     conf->port = u.port;
 
+#if (NGX_SSL)
+    return ngx_http_mtd_store_tls(cf, store, redis);
+#else
+    return NGX_CONF_OK;
+#endif
+}
+
+
+#if (NGX_SSL)
+
+static char *
+ngx_http_mtd_store_tls(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_http_mtd_redis_t *redis)
+{
+    ngx_mtd_tls_t  *tls;
+
+    ngx_conf_init_uint_value(redis->ssl, 0);
+
+    if (!redis->ssl) {
+        if (redis->ssl_verify == NGX_CONF_UNSET_UINT
+            && redis->ssl_name.len == 0
+            && redis->ssl_trusted_certificate.len == 0
+            && redis->ssl_certificate.len == 0
+            && redis->ssl_certificate_key.len == 0)
+        {
+            return NGX_CONF_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mtd_redis \"%V\" has parameters of TLS, but no "
+                           "\"ssl on\"", &store->name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_uint_value(redis->ssl_verify, 1);
+
+    if ((redis->ssl_certificate.len == 0)
+        != (redis->ssl_certificate_key.len == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mtd_redis \"%V\" must have both of "
+                           "\"ssl_certificate\" and "
+                           "\"ssl_certificate_key\", or none", &store->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (redis->ssl_verify && redis->ssl_trusted_certificate.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mtd_redis \"%V\" verifies its server and needs "
+                           "\"ssl_trusted_certificate\", a file of the CAs "
+                           "that may have signed its certificate",
+                           &store->name);
+        return NGX_CONF_ERROR;
+    }
+
+    tls = ngx_pcalloc(cf->pool, sizeof(ngx_mtd_tls_t));
+    if (tls == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tls->verify = redis->ssl_verify;
+    store->redis_conf.tls = tls;
+
+    if (ngx_http_mtd_store_tls_name(cf, store, redis) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_mtd_tls_create(cf, tls, &redis->ssl_trusted_certificate,
+                              &redis->ssl_certificate,
+                              &redis->ssl_certificate_key)
+           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* the name in the certificate is that of "server" unless it is given */
+
+static char *
+ngx_http_mtd_store_tls_name(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_http_mtd_redis_t *redis)
+{
+    u_char     *p;
+    ngx_str_t   name, *server;
+
+    name = redis->ssl_name;
+    server = &redis->server;
+
+    if (name.len == 0
+        && (server->len < 5 || ngx_strncmp(server->data, "unix:", 5) != 0))
+    {
+        name = store->redis_conf.host;
+    }
+
+    if (name.len == 0 && redis->ssl_verify) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mtd_redis \"%V\" verifies its server and needs "
+                           "\"ssl_name\", because a socket has no name",
+                           &store->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (name.len > 2 && name.data[0] == '[') {
+        name.data++;
+        name.len -= 2;
+    }
+
+    p = ngx_pnalloc(cf->pool, name.len + 1);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_cpystrn(p, name.data, name.len + 1);
+
+    store->redis_conf.tls->name.data = p;
+    store->redis_conf.tls->name.len = name.len;
+
     return NGX_CONF_OK;
 }
+
+#endif
 
 
 ngx_int_t

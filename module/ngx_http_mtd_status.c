@@ -22,7 +22,11 @@ static const char  *ngx_http_mtd_status_counters[] = {
 };
 
 static const char  *ngx_http_mtd_status_states[] = {
-    "down", "resolving", "connecting", "up"
+    [NGX_MTD_REDIS_DOWN] = "down",
+    [NGX_MTD_REDIS_RESOLVING] = "resolving",
+    [NGX_MTD_REDIS_SECURING] = "securing",
+    [NGX_MTD_REDIS_HELLO] = "connecting",
+    [NGX_MTD_REDIS_READY] = "up"
 };
 
 

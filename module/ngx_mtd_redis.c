@@ -29,6 +29,11 @@ static void ngx_mtd_redis_connect(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_resolved(ngx_resolver_ctx_t *ctx);
 static void ngx_mtd_redis_open(ngx_mtd_redis_t *redis);
+#if (NGX_SSL)
+static void ngx_mtd_redis_connected(ngx_event_t *wev);
+static void ngx_mtd_redis_secured(ngx_connection_t *c);
+static void ngx_mtd_redis_wait_handler(ngx_event_t *rev);
+#endif
 static void ngx_mtd_redis_hello(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
@@ -283,8 +288,108 @@ ngx_mtd_redis_open(ngx_mtd_redis_t *redis)
 
     ngx_add_timer(c->write, redis->conf->connect_timeout);
 
+#if (NGX_SSL)
+
+    if (redis->conf->tls) {
+        redis->action = "connecting with TLS";
+        redis->state = NGX_MTD_REDIS_SECURING;
+
+        c->read->handler = ngx_mtd_redis_wait_handler;
+        c->write->handler = ngx_mtd_redis_connected;
+
+        if (rc == NGX_OK) {
+            ngx_mtd_redis_connected(c->write);
+        }
+
+        return;
+    }
+
+#endif
+
     ngx_mtd_redis_hello(redis);
 }
+
+
+#if (NGX_SSL)
+
+static void
+ngx_mtd_redis_connected(ngx_event_t *wev)
+{
+    int                err;
+    socklen_t          len;
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+    ngx_mtd_redis_t   *redis;
+
+    c = wev->data;
+    redis = c->data;
+
+    if (wev->timedout) {
+        ngx_mtd_redis_fail(redis, "connecting to it timed out", NULL);
+        return;
+    }
+
+    err = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1
+        || err)
+    {
+        ngx_mtd_redis_fail(redis, "it cannot be reached", NULL);
+        return;
+    }
+
+    rc = ngx_mtd_tls_handshake(redis->conf->tls, c, ngx_mtd_redis_secured);
+
+    if (rc == NGX_OK) {
+        ngx_mtd_redis_secured(c);
+
+    } else if (rc == NGX_ERROR) {
+        ngx_mtd_redis_fail(redis, "the TLS handshake failed", NULL);
+    }
+}
+
+
+static void
+ngx_mtd_redis_secured(ngx_connection_t *c)
+{
+    const char       *why;
+    ngx_mtd_redis_t  *redis;
+
+    redis = c->data;
+
+    if (!c->ssl->handshaked) {
+        ngx_mtd_redis_fail(redis, c->write->timedout
+                                  ? "connecting to it timed out"
+                                  : "the TLS handshake failed", NULL);
+        return;
+    }
+
+    why = ngx_mtd_tls_verify(redis->conf->tls, c);
+
+    if (why) {
+        ngx_mtd_redis_fail(redis, why, NULL);
+        return;
+    }
+
+    c->read->handler = ngx_mtd_redis_read_handler;
+    c->write->handler = ngx_mtd_redis_write_handler;
+
+    redis->state = NGX_MTD_REDIS_HELLO;
+
+    ngx_mtd_redis_hello(redis);
+}
+
+
+/* connecting ends with an event for writing */
+
+static void
+ngx_mtd_redis_wait_handler(ngx_event_t *rev)
+{
+    /* void */
+}
+
+#endif
 
 
 /* written as soon as the connection is there; all else follows it */
@@ -867,7 +972,7 @@ ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t rc)
     redis->connection = NULL;
 
     if (c) {
-        ngx_close_connection(c);
+        ngx_mtd_tls_close(c);
     }
 
     if (redis->resp) {

@@ -9,6 +9,7 @@
  * made again with full-jitter backoff whenever it is lost.
  *
  * state: DOWN -> RESOLVING (a name and a resolver are configured)
+ *             -> SECURING (with TLS: connecting, and the handshake)
  *             -> HELLO (AUTH, SELECT, what on_hello asks) -> READY
  *        any state -> DOWN
  */
@@ -24,6 +25,7 @@
 #include <ngx_event_connect.h>
 
 #include "ngx_mtd_resp.h"
+#include "ngx_mtd_tls.h"
 
 
 /* from the configuration, shared by all connections of all workers */
@@ -41,12 +43,16 @@ typedef struct {
     ngx_int_t                 database;
     ngx_msec_t                connect_timeout;
     ngx_msec_t                timeout;
+#if (NGX_SSL)
+    ngx_mtd_tls_t            *tls;          /* NULL: in the clear */
+#endif
 } ngx_mtd_redis_conf_t;
 
 
 typedef enum {
     NGX_MTD_REDIS_DOWN = 0,
     NGX_MTD_REDIS_RESOLVING,
+    NGX_MTD_REDIS_SECURING,
     NGX_MTD_REDIS_HELLO,
     NGX_MTD_REDIS_READY
 } ngx_mtd_redis_state_e;

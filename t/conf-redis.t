@@ -400,3 +400,57 @@ ttl 0;
 --- must_die
 --- error_log
 "0" of "ttl" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+
+=== TEST 54: an ssl that is neither on nor off
+--- store: ssl yes;
+--- must_die
+--- error_log
+"yes" of "ssl" in mtd_redis is invalid; it must be on or off in
+
+=== TEST 55: TLS without a word on whom to trust
+--- store: ssl on;
+--- must_die
+--- error_log
+mtd_redis "r" verifies its server and needs "ssl_trusted_certificate", a file of the CAs that may have signed its certificate in
+
+=== TEST 56: parameters of TLS without TLS
+--- store: ssl_name redis.test;
+--- must_die
+--- error_log
+mtd_redis "r" has parameters of TLS, but no "ssl on" in
+
+=== TEST 57: a switch of TLS without TLS
+--- store: ssl_verify off;
+--- must_die
+--- error_log
+mtd_redis "r" has parameters of TLS, but no "ssl on" in
+
+=== TEST 58: a certificate without a key
+--- store: ssl on; ssl_verify off; ssl_certificate gate.pem;
+--- must_die
+--- error_log
+mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
+
+=== TEST 59: a key without a certificate
+--- store: ssl on; ssl_verify off; ssl_certificate_key gate.key;
+--- must_die
+--- error_log
+mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
+
+=== TEST 60: an ssl_verify that is neither on nor off
+--- store: ssl on; ssl_verify optional;
+--- must_die
+--- error_log
+"optional" of "ssl_verify" in mtd_redis is invalid; it must be on or off in
+
+=== TEST 61: ssl twice
+--- store: ssl on; ssl on;
+--- must_die
+--- error_log
+"on" of "ssl" in mtd_redis is duplicate; it must be on or off in
+
+=== TEST 62: CAs that are not there
+--- store: ssl on; ssl_name x; ssl_trusted_certificate none.pem;
+--- must_die
+--- error_log
+none.pem
