@@ -221,9 +221,10 @@ mtdctl_tls_broken(mtdctl_t *ctl, int rc)
                            " seconds", ctl->address, ctl->timeout);
     }
 
-    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: TLS: %s",
-                       ctl->address,
-                       why ? why : "the connection was closed");
+    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: TLS: %s%s",
+                       ctl->address, why ? why : "the connection was closed",
+                       (why || ctl->cert) ? "" : "; it may want a certificate,"
+                       " see --cert");
 }
 
 
