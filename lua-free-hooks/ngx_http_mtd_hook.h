@@ -33,10 +33,11 @@
  * MINOR: members appended to the end of a structure, old hooks still load.
  *
  *     1.0  identify, respond, audit
+ *     1.1  the verdict's message and api
  */
 
 #define NGX_HTTP_MTD_HOOK_MAJOR     1
-#define NGX_HTTP_MTD_HOOK_MINOR     0
+#define NGX_HTTP_MTD_HOOK_MINOR     1
 
 #define NGX_HTTP_MTD_MODULE_NAME    "ngx_http_mtd_module"
 
@@ -73,6 +74,15 @@ typedef struct {
 } ngx_http_mtd_identity_t;
 
 
+typedef struct ngx_http_mtd_api_s  ngx_http_mtd_api_t;
+
+
+/*
+ * message is English for the user, with the reference, and the reason if
+ * that may be shown; of letters, digits, spaces and ".:_", so it needs no
+ * escaping in XML or JSON.  It may be empty, and is not there for audit().
+ */
+
 typedef struct {
     ngx_uint_t           decision;          /* mtd_decision_e */
     ngx_uint_t           reason;            /* mtd_reason_e */
@@ -82,6 +92,8 @@ typedef struct {
     ngx_str_t            remediation;       /* URL, may be empty */
     ngx_uint_t           retry_after;       /* seconds, 0: none */
     unsigned             disclose:1;        /* the reason may be shown */
+    ngx_str_t            message;           /* 1.1 */
+    ngx_http_mtd_api_t  *api;               /* 1.1 */
 } ngx_http_mtd_verdict_t;
 
 
@@ -104,10 +116,12 @@ typedef struct {
                                    ngx_http_mtd_identity_t *id);
 
     /*
-     * Answers a refused request in its protocol: NGX_DECLINED leaves it to
-     * the next hook and at last to the gate, else the value is what a phase
-     * handler returns: an HTTP status, or NGX_DONE after the hook has sent
-     * the answer and called ngx_http_finalize_request().  May be NULL.
+     * Answers a refused request in its protocol.  The hook that registered
+     * last is the first to be asked, so yours may come before those that
+     * ship.  NGX_DECLINED leaves it to the next and at last to the gate,
+     * else the value is what a phase handler returns: an HTTP status, or
+     * NGX_DONE after the hook has sent the answer and called
+     * ngx_http_finalize_request().  May be NULL.
      */
     ngx_int_t          (*respond)(ngx_http_request_t *r,
                                   const ngx_http_mtd_verdict_t *verdict);
@@ -120,7 +134,7 @@ typedef struct {
 
 /* what the gate offers, valid as long as the configuration */
 
-typedef struct {
+struct ngx_http_mtd_api_s {
     ngx_uint_t           major;
     ngx_uint_t           minor;
     size_t               size;
@@ -145,7 +159,7 @@ typedef struct {
                                const ngx_http_mtd_verdict_t *verdict,
                                ngx_uint_t status, ngx_str_t *type,
                                ngx_str_t *body);
-} ngx_http_mtd_api_t;
+};
 
 
 /*

@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_mtd_refusal_headers(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_verdict_t *verdict);
 static ngx_int_t ngx_http_mtd_refusal_url(ngx_http_request_t *r,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_verdict_t *verdict);
+static void ngx_http_mtd_refusal_message(ngx_http_request_t *r,
+    ngx_http_mtd_verdict_t *verdict);
 static void ngx_http_mtd_refusal_log(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_verdict_t *verdict);
 
@@ -42,10 +44,12 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         return ctx->status;
     }
 
+    ngx_http_mtd_refusal_message(r, &verdict);
+
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
     hook = mmcf->hooks.elts;
 
-    for (i = 0; i < mmcf->hooks.nelts; i++) {
+    for (i = mmcf->hooks.nelts; i-- > 0; /* void */ ) {
 
         if (hook[i]->respond == NULL) {
             continue;
@@ -114,9 +118,11 @@ void
 ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_verdict_t *verdict)
 {
-    ngx_http_mtd_loc_conf_t  *mlcf;
+    ngx_http_mtd_loc_conf_t   *mlcf;
+    ngx_http_mtd_main_conf_t  *mmcf;
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
 
     (void) ngx_http_mtd_reference(r, ctx);
 
@@ -130,6 +136,37 @@ ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_str_null(&verdict->remediation);
     verdict->retry_after = ctx->retry_after;
     verdict->disclose = mlcf->disclose;
+    ngx_str_null(&verdict->message);
+    verdict->api = mmcf->api;
+}
+
+
+static void
+ngx_http_mtd_refusal_message(ngx_http_request_t *r,
+    ngx_http_mtd_verdict_t *verdict)
+{
+    u_char           *p;
+    const mtd_str_t  *reason;
+
+    static char  text[] = "Access is blocked for this device. Reference: ";
+
+    reason = mtd_reason_name(verdict->reason);
+
+    p = ngx_pnalloc(r->pool, sizeof(text) + verdict->reference.len
+                             + sizeof(". Reason: ") + reason->len);
+    if (p == NULL) {
+        return;
+    }
+
+    verdict->message.data = p;
+
+    p = ngx_sprintf(p, "%s%V", text, &verdict->reference);
+
+    if (verdict->disclose) {
+        p = ngx_sprintf(p, ". Reason: %*s", reason->len, reason->data);
+    }
+
+    verdict->message.len = p - verdict->message.data;
 }
 
 

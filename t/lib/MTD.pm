@@ -32,7 +32,7 @@ use Test::Nginx::Socket;
 
 our @EXPORT = qw(
     redis redis_at key device http told until_told until_true status
-    trusted error_log redis_server curl certificates
+    trusted error_log redis_server curl raw xpath certificates
 );
 
 my $blocks = 0;
@@ -325,6 +325,38 @@ sub http {
 
 
 # "decision reason" of a request for this serial number
+
+sub raw {
+    my ($line, @headers) = @_;
+
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => '127.0.0.1', PeerPort => server_port(), Timeout => 10)
+        or die "nginx: $!\n";
+
+    print $socket "$line HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+                  (map { "$_\r\n" } @headers), "\r\n";
+
+    local $/;
+    return scalar <$socket>;
+}
+
+
+# what a reader of XML finds
+
+sub xpath {
+    my ($xml, $path) = @_;
+    my $file = temp() . '/x.xml';
+
+    open my $out, '>', $file or die "$file: $!\n";
+    print $out $xml;
+    close $out;
+
+    my $text = `xmllint --xpath "$path" '$file' 2>&1`;
+    chomp $text;
+
+    return $text;
+}
+
 
 sub told {
     my ($serial, @more) = @_;

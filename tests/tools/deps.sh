@@ -12,7 +12,7 @@ packages=(
 
     # demo and tests
     redis-server redis-tools curl openssl procps psmisc cppcheck dpkg-dev
-    ca-certificates libcmocka-dev apache2-utils
+    ca-certificates libcmocka-dev apache2-utils libxml2-utils
 
     # what Test::Nginx needs
     perl libtest-base-perl libtest-longstring-perl liblist-moreutils-perl
