@@ -140,14 +140,18 @@ X-Device: d1
 RPC_IN_DATA /rpc/rpcproxy.dll?server:6001
 --- more_headers
 X-Device: d1
+Accept: application/rpc
 --- error_code: 503
 --- response_headers
 X-Is: remediate threat_level
 ! Retry-After
 --- raw_response_headers_like: ^HTTP/1.1 503 RPC Error: 5\r\n
 --- then
-like raw("RPC_OUT_DATA /rpc/rpcproxy.dll?server:6001", 'X-Device: d1'),
+like raw("RPC_OUT_DATA /rpc/rpcproxy.dll?server:6001", 'X-Device: d1',
+         'Accept: application/rpc'),
      qr/^HTTP\/1.1 503 RPC Error: 5\r\n/, 'the other one';
+like raw("RPC_OUT_DATA /rpc/rpcproxy.dll?server:6001", 'X-Device: d1'),
+     qr/^HTTP\/1.1 403 /, 'who does not accept RPC is no client of it';
 
 === TEST 10: RPC over HTTP: the store is away, which is no refusal
 --- store: server unix:/nowhere;
@@ -155,6 +159,7 @@ like raw("RPC_OUT_DATA /rpc/rpcproxy.dll?server:6001", 'X-Device: d1'),
 RPC_IN_DATA /rpc/rpcproxy.dll?server:6001
 --- more_headers
 X-Device: d1
+Accept: application/rpc
 --- error_code: 503
 --- response_headers_like
 Retry-After: \d+

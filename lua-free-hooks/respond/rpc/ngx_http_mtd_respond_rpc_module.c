@@ -19,6 +19,7 @@
 
 static ngx_int_t ngx_http_mtd_respond_rpc(ngx_http_request_t *r,
     const ngx_http_mtd_verdict_t *verdict);
+static ngx_uint_t ngx_http_mtd_respond_rpc_client(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mtd_respond_rpc_preconfiguration(
     ngx_conf_t *cf);
 
@@ -74,7 +75,8 @@ ngx_http_mtd_respond_rpc(ngx_http_request_t *r,
     if (verdict->protocol != MTD_PROTOCOL_RPC
         || verdict->status != NGX_HTTP_FORBIDDEN
         || r->method_name.len < 4
-        || ngx_strncmp(r->method_name.data, "RPC_", 4) != 0)
+        || ngx_strncmp(r->method_name.data, "RPC_", 4) != 0
+        || !ngx_http_mtd_respond_rpc_client(r))
     {
         return NGX_DECLINED;
     }
@@ -88,6 +90,30 @@ ngx_http_mtd_respond_rpc(ngx_http_request_t *r,
 
     return verdict->api->send(r, verdict, NGX_HTTP_SERVICE_UNAVAILABLE, &type,
                               &body);
+}
+
+
+/* MS-RPCH 2.1.2.1.1: a client accepts this; to others 503 means "later" */
+
+static ngx_uint_t
+ngx_http_mtd_respond_rpc_client(ngx_http_request_t *r)
+{
+    ngx_table_elt_t      *h;
+    ngx_http_mtd_walk_t   walk;
+
+    walk.part = NULL;
+
+    while ((h = ngx_http_mtd_next_header(r, &walk)) != NULL) {
+
+        if (ngx_http_mtd_header_is(h, "accept")
+            && ngx_strcasestrn(h->value.data, "application/rpc",
+                               sizeof("application/rpc") - 2))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
