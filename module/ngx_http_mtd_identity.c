@@ -56,7 +56,6 @@ static void ngx_http_mtd_return_variables(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
 static size_t ngx_http_mtd_variables_size(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers);
-static uint64_t ngx_http_mtd_microseconds(void);
 
 
 void
@@ -426,7 +425,7 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     ngx_memcpy(ask->identity, id, n * sizeof(ngx_http_mtd_identity_t));
 
-    ask->time = ngx_http_mtd_microseconds();
+    ask->time = ngx_mtd_zone_clock();
     ngx_str_null(&ask->groups);
 
     lookup = ask->lookup;
@@ -540,7 +539,10 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
         answers->answer[i] = lookup->slot[i].answer;
     }
 
-    ctx->ask->time = ngx_http_mtd_microseconds() - ctx->ask->time;
+    ctx->ask->time = ngx_mtd_zone_clock() - ctx->ask->time;
+
+    ngx_mtd_zone_count_time(&ctx->store->zone, NGX_MTD_TIME_LOOKUP,
+                            ctx->ask->time);
 }
 
 
@@ -753,15 +755,4 @@ ngx_http_mtd_mismatch(ngx_http_mtd_answers_t *answers)
     }
 
     return 0;
-}
-
-
-static uint64_t
-ngx_http_mtd_microseconds(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

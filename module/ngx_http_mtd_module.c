@@ -116,7 +116,14 @@ static ngx_command_t  ngx_http_mtd_commands[] = {
       ngx_http_mtd_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      ngx_http_mtd_status_handler },
+
+    { ngx_string("mtd_health"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_mtd_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_mtd_health_handler },
 
       ngx_null_command
 };
@@ -510,13 +517,14 @@ ngx_http_mtd_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_core_loc_conf_t  *clcf;
 
     if (mlcf->status) {
-        return "is duplicate";
+        return "is duplicate, or \"mtd_status\" and \"mtd_health\" are in "
+               "one location";
     }
 
     mlcf->status = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_mtd_status_handler;
+    clcf->handler = (ngx_http_handler_pt) cmd->post;
 
     return NGX_CONF_OK;
 }

@@ -274,6 +274,12 @@ ngx_int_t ngx_http_mtd_reference(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_mtd_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_mtd_status_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mtd_health_handler(ngx_http_request_t *r);
+
+/* ngx_http_mtd_metrics.c: body of an answer, NGX_ERROR without memory */
+
+ngx_int_t ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
+    ngx_str_t *body);
 
 /* 16 hex digits of a pseudonym */
 

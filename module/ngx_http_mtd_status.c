@@ -11,6 +11,19 @@
     (4096 + (NGX_MTD_COUNT_N) * (64 + NGX_INT64_LEN))
 
 
+typedef enum {
+    NGX_HTTP_MTD_STATUS_UNKNOWN = 0,
+    NGX_HTTP_MTD_STATUS_JSON,
+    NGX_HTTP_MTD_STATUS_METRICS
+} ngx_http_mtd_status_format_e;
+
+
+static ngx_int_t ngx_http_mtd_status_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
+static ngx_http_mtd_status_format_e ngx_http_mtd_status_format(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_mtd_status_json(ngx_http_request_t *r,
+    ngx_array_t *stores, ngx_str_t *body);
 static u_char *ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 
@@ -33,16 +46,87 @@ static const char  *ngx_http_mtd_status_states[] = {
 ngx_int_t
 ngx_http_mtd_status_handler(ngx_http_request_t *r)
 {
-    u_char                     *p;
-    size_t                      len;
-    ngx_str_t                   body;
     ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    ngx_mtd_store_t           **store;
-    ngx_http_complex_value_t    cv;
+    ngx_str_t                   body;
     ngx_http_mtd_main_conf_t   *mmcf;
 
-    static ngx_str_t  type = ngx_string("application/json");
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  text = ngx_string("text/plain; version=0.0.4");
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
+
+    switch (ngx_http_mtd_status_format(r)) {
+
+    case NGX_HTTP_MTD_STATUS_JSON:
+        rc = ngx_http_mtd_status_json(r, &mmcf->stores, &body);
+
+        return rc == NGX_OK ? ngx_http_mtd_status_send(r, NGX_HTTP_OK, &json,
+                                                       &body)
+                            : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    case NGX_HTTP_MTD_STATUS_METRICS:
+        rc = ngx_http_mtd_metrics(r, &mmcf->stores, &body);
+
+        return rc == NGX_OK ? ngx_http_mtd_status_send(r, NGX_HTTP_OK, &text,
+                                                       &body)
+                            : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    default:
+        return NGX_HTTP_BAD_REQUEST;
+    }
+}
+
+
+/* of all stores the worst */
+
+ngx_int_t
+ngx_http_mtd_health_handler(ngx_http_request_t *r)
+{
+    u_char                     *p;
+    ngx_str_t                   body;
+    ngx_uint_t                  i;
+    const char                 *name;
+    ngx_mtd_store_t           **store;
+    ngx_mtd_health_e            health, worst;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    static ngx_str_t  text = ngx_string("text/plain");
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
+    store = mmcf->stores.elts;
+    worst = NGX_MTD_HEALTH_SERVING;
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+        health = ngx_mtd_store_health(store[i]);
+        worst = ngx_max(worst, health);
+    }
+
+    name = ngx_mtd_store_health_name(worst);
+
+    p = ngx_pnalloc(r->pool, ngx_strlen(name) + 1);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+    body.len = ngx_sprintf(p, "%s\n", name) - p;
+
+    return ngx_http_mtd_status_send(r, worst == NGX_MTD_HEALTH_REFUSING
+                                       ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                       : NGX_HTTP_OK,
+                                    &text, &body);
+}
+
+
+static ngx_int_t
+ngx_http_mtd_status_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body)
+{
+    ngx_int_t                  rc;
+    ngx_http_complex_value_t   cv;
+
+    static ngx_str_t  cache = ngx_string("Cache-Control");
+    static ngx_str_t  no_store = ngx_string("no-store");
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -54,27 +138,86 @@ ngx_http_mtd_status_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
-    store = mmcf->stores.elts;
+    if (ngx_http_mtd_add_header(r, &cache, &no_store) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value = *body;
+
+    return ngx_http_send_response(r, status, type, &cv);
+}
+
+
+/* "format" of the query, else what the client accepts, else JSON */
+
+static ngx_http_mtd_status_format_e
+ngx_http_mtd_status_format(ngx_http_request_t *r)
+{
+    ngx_str_t             value;
+    ngx_table_elt_t      *h;
+    ngx_http_mtd_walk_t   walk;
+
+    if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK) {
+
+        if (value.len == 4 && ngx_strncmp(value.data, "json", 4) == 0) {
+            return NGX_HTTP_MTD_STATUS_JSON;
+        }
+
+        if (value.len == 10
+            && ngx_strncmp(value.data, "prometheus", 10) == 0)
+        {
+            return NGX_HTTP_MTD_STATUS_METRICS;
+        }
+
+        return NGX_HTTP_MTD_STATUS_UNKNOWN;
+    }
+
+    walk.part = NULL;
+
+    while ((h = ngx_http_mtd_next_header(r, &walk)) != NULL) {
+
+        if (ngx_http_mtd_header_is(h, "accept")
+            && ngx_strcasestrn(h->value.data, "text/plain",
+                               sizeof("text/plain") - 2))
+        {
+            return NGX_HTTP_MTD_STATUS_METRICS;
+        }
+    }
+
+    return NGX_HTTP_MTD_STATUS_JSON;
+}
+
+
+static ngx_int_t
+ngx_http_mtd_status_json(ngx_http_request_t *r, ngx_array_t *stores,
+    ngx_str_t *body)
+{
+    size_t             len;
+    u_char            *p;
+    ngx_uint_t         i;
+    ngx_mtd_store_t  **store;
+
+    store = stores->elts;
 
     len = 256;
 
-    for (i = 0; i < mmcf->stores.nelts; i++) {
+    for (i = 0; i < stores->nelts; i++) {
         len += NGX_HTTP_MTD_STATUS_STORE + 6 * store[i]->redis_conf.name.len;
     }
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
-    body.data = p;
+    body->data = p;
 
     p = ngx_sprintf(p, "{\"version\":\"%s\",\"nginx\":\"%s\",\"pid\":%P,"
                     "\"stores\":{", NGX_HTTP_MTD_VERSION, NGINX_VERSION,
                     ngx_pid);
 
-    for (i = 0; i < mmcf->stores.nelts; i++) {
+    for (i = 0; i < stores->nelts; i++) {
 
         if (i) {
             *p++ = ',';
@@ -85,12 +228,9 @@ ngx_http_mtd_status_handler(ngx_http_request_t *r)
 
     p = ngx_sprintf(p, "}}\n");
 
-    body.len = p - body.data;
+    body->len = p - body->data;
 
-    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
-    cv.value = body;
-
-    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &cv);
+    return NGX_OK;
 }
 
 
@@ -127,7 +267,7 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
 
     p = ngx_sprintf(p, "},\"counters\":{");
 
-    for (i = MTD_REASON_N; i < NGX_MTD_COUNT_N; i++) {
+    for (i = MTD_REASON_N; i < NGX_MTD_COUNT_TIMES; i++) {
         p = ngx_sprintf(p, "%s\"%s\":%uL", i > MTD_REASON_N ? "," : "",
                         ngx_http_mtd_status_counters[i - MTD_REASON_N],
                         totals.counters[i]);
@@ -147,8 +287,9 @@ ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
     trusted = ngx_current_msec < store->zone.trusted_until;
 
     return ngx_sprintf(p, "\"data\":\"%s\",\"push\":\"%s\","
-                       "\"trusted\":%s,",
+                       "\"trusted\":%s,\"health\":\"%s\",",
                        ngx_http_mtd_status_states[store->data.state],
                        ngx_http_mtd_status_states[store->link.redis.state],
-                       trusted ? "true" : "false");
+                       trusted ? "true" : "false",
+                       ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
 }

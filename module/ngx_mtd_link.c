@@ -354,6 +354,7 @@ ngx_mtd_link_ping(ngx_mtd_link_t *link)
 
     if (link->pinged == 0) {
         link->pinged = ngx_current_msec;
+        link->clock = ngx_mtd_zone_clock();
 
     } else {
         link->again = ngx_current_msec;
@@ -379,6 +380,9 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
     }
 
     zone = link->zone;
+
+    ngx_mtd_zone_count_time(zone, NGX_MTD_TIME_PUSH,
+                            ngx_mtd_zone_clock() - link->clock);
 
     trusted = (ngx_current_msec < zone->trusted_until);
 

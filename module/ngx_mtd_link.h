@@ -43,6 +43,7 @@ typedef struct {
     ngx_event_t                probe;
     ngx_msec_t                 since;       /* subscribed */
     ngx_msec_t                 pinged;      /* 0: no answer is awaited */
+    uint64_t                   clock;       /* the same in microseconds */
     ngx_msec_t                 again;       /* a second PING on its heels */
 
     /* the address leads to another server than that of the lookups */

@@ -123,9 +123,36 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     store->link.on_changed = ngx_mtd_store_changed;
     store->link.data = store;
 
+    store->lost = ngx_current_msec;
+
     ngx_mtd_redis_start(data, NULL, 0);
 
     return NGX_OK;
+}
+
+
+ngx_mtd_health_e
+ngx_mtd_store_health(ngx_mtd_store_t *store)
+{
+    ngx_mtd_zone_totals_t  totals;
+
+    if (store->data.state == NGX_MTD_REDIS_READY) {
+        return NGX_MTD_HEALTH_SERVING;
+    }
+
+    ngx_mtd_zone_totals(&store->zone, &totals);
+
+    return totals.devices && ngx_current_msec - store->lost < store->stale
+           ? NGX_MTD_HEALTH_STALE : NGX_MTD_HEALTH_REFUSING;
+}
+
+
+const char *
+ngx_mtd_store_health_name(ngx_mtd_health_e health)
+{
+    static const char  *names[] = { "serving", "stale", "refusing" };
+
+    return names[health];
 }
 
 
@@ -188,6 +215,8 @@ ngx_mtd_store_ready(void *data)
 {
     ngx_mtd_store_t *store = data;
 
+    store->up = 1;
+
     ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_CONNECTS);
 
     ngx_mtd_zone_serve(&store->zone, store->data.server);
@@ -209,6 +238,11 @@ ngx_mtd_store_down(void *data)
     ngx_mtd_store_t *store = data;
 
     ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_DISCONNECTS);
+
+    if (store->up) {
+        store->up = 0;
+        store->lost = ngx_current_msec;
+    }
 
     ngx_mtd_lookup_down(&store->lookups);
 }

@@ -22,6 +22,16 @@
 #include "ngx_mtd_lookup.h"
 
 
+/* from best to worst */
+
+typedef enum {
+    NGX_MTD_HEALTH_SERVING = 0,
+    NGX_MTD_HEALTH_STALE,                   /* known devices only */
+    NGX_MTD_HEALTH_REFUSING,                /* nobody is known */
+    NGX_MTD_HEALTH_N
+} ngx_mtd_health_e;
+
+
 typedef struct {
     ngx_str_t                name;
     ngx_mtd_redis_conf_t     redis_conf;
@@ -40,6 +50,8 @@ typedef struct {
     ngx_mtd_redis_t          data;
     ngx_mtd_link_t           link;
     ngx_mtd_lookups_t        lookups;
+    ngx_msec_t               lost;          /* data, or the worker's start */
+    ngx_uint_t               up;            /* unsigned  up:1; of data */
 
     /* set by the owner before init_process; of this worker, too */
 
@@ -62,6 +74,14 @@ ngx_int_t ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
 ngx_int_t ngx_mtd_store_init_process(ngx_mtd_store_t *store,
     ngx_cycle_t *cycle);
 void ngx_mtd_store_exit_process(ngx_mtd_store_t *store);
+
+/*
+ * What this worker can do now.  STALE ends "stale" after redis was lost:
+ * then no record can be young enough.
+ */
+
+ngx_mtd_health_e ngx_mtd_store_health(ngx_mtd_store_t *store);
+const char *ngx_mtd_store_health_name(ngx_mtd_health_e health);
 
 
 #endif /* _NGX_MTD_STORE_H_INCLUDED_ */

@@ -57,6 +57,11 @@ struct ngx_mtd_zone_sh_s {
 };
 
 
+const ngx_msec_t  ngx_mtd_zone_times[NGX_MTD_ZONE_TIMES] = {
+    250, 500, 1000, 2500, 5000, 10000, 50000, 200000, 1000000
+};
+
+
 static ngx_int_t ngx_mtd_zone_create(ngx_mtd_zone_t *zone,
     ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_mtd_zone_key(ngx_mtd_zone_t *zone, mtd_hash_key_t *key);
@@ -667,6 +672,38 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     *trusted = trust;
 
     return 1;
+}
+
+
+uint64_t
+ngx_mtd_zone_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+void
+ngx_mtd_zone_count_time(ngx_mtd_zone_t *zone, ngx_mtd_time_e what,
+    uint64_t time)
+{
+    ngx_uint_t  i, first;
+
+    for (i = 0; i < NGX_MTD_ZONE_TIMES; i++) {
+        if (time <= ngx_mtd_zone_times[i]) {
+            break;
+        }
+    }
+
+    first = NGX_MTD_COUNT_TIMES + what * NGX_MTD_ZONE_HISTOGRAM;
+
+    ngx_mtd_zone_count(zone, first + i);
+
+    (void) ngx_atomic_fetch_add(
+               &zone->counters[first + NGX_MTD_ZONE_HISTOGRAM - 1], time);
 }
 
 

@@ -28,6 +28,21 @@
 #define NGX_MTD_KINDS         32            /* of aliases, at most */
 
 
+/* what is counted in a histogram */
+
+typedef enum {
+    NGX_MTD_TIME_LOOKUP = 0,        /* a request has waited for redis */
+    NGX_MTD_TIME_PUSH,              /* a PING over the link was answered */
+    NGX_MTD_TIME_N
+} ngx_mtd_time_e;
+
+
+/* buckets, what is above the last, and the sum in microseconds */
+
+#define NGX_MTD_ZONE_TIMES    9
+#define NGX_MTD_ZONE_HISTOGRAM  (NGX_MTD_ZONE_TIMES + 2)
+
+
 /* decisions are counted by mtd_reason_e, these follow */
 
 typedef enum {
@@ -50,8 +65,15 @@ typedef enum {
     NGX_MTD_COUNT_RECOVERED,        /* a writer died in the zone */
     NGX_MTD_COUNT_DAMAGED,          /* values that could not be read */
     NGX_MTD_COUNT_REFUSED,          /* error replies */
-    NGX_MTD_COUNT_N
+    NGX_MTD_COUNT_TIMES,            /* the first of the first histogram */
+    NGX_MTD_COUNT_N = NGX_MTD_COUNT_TIMES
+                      + NGX_MTD_TIME_N * NGX_MTD_ZONE_HISTOGRAM
 } ngx_mtd_counter_e;
+
+
+/* upper bounds of the buckets, microseconds */
+
+extern const ngx_msec_t  ngx_mtd_zone_times[NGX_MTD_ZONE_TIMES];
 
 
 typedef struct ngx_mtd_zone_sh_s  ngx_mtd_zone_sh_t;
@@ -239,6 +261,16 @@ ngx_mtd_zone_count(ngx_mtd_zone_t *zone, ngx_uint_t counter)
 {
     (void) ngx_atomic_fetch_add(&zone->counters[counter], 1);
 }
+
+
+/* monotonic, microseconds; a system call at worst */
+
+uint64_t ngx_mtd_zone_clock(void);
+
+/* time in microseconds */
+
+void ngx_mtd_zone_count_time(ngx_mtd_zone_t *zone, ngx_mtd_time_e what,
+    uint64_t time);
 
 
 typedef struct {

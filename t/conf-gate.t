@@ -235,10 +235,28 @@ invalid value "yes" in "mtd_log_device" directive, it must be "on" or "off" in
 --- location: mtd_status; mtd_status;
 --- must_die
 --- error_log
-"mtd_status" directive is duplicate in
+"mtd_status" directive is duplicate, or "mtd_status" and "mtd_health" are in one location in
 
 === TEST 34: profile in a location
 --- location: mtd_profile generic;
 --- must_die
 --- error_log
 "mtd_profile" directive is not allowed here in
+
+=== TEST 35: health in a server
+--- server: mtd_health;
+--- must_die
+--- error_log
+"mtd_health" directive is not allowed here in
+
+=== TEST 36: status and health in one location
+--- location: mtd_status; mtd_health;
+--- must_die
+--- error_log
+"mtd_health" directive is duplicate, or "mtd_status" and "mtd_health" are in one location in
+
+=== TEST 37: health takes nothing
+--- location: mtd_health on;
+--- must_die
+--- error_log
+invalid number of arguments in "mtd_health" directive in

@@ -32,7 +32,7 @@ use Test::Nginx::Socket;
 
 our @EXPORT = qw(
     redis redis_at key device http told until_told until_true status
-    trusted error_log redis_server curl raw xpath certificates
+    trusted error_log redis_server curl raw xpath metrics promtool certificates
 );
 
 my $blocks = 0;
@@ -394,6 +394,62 @@ sub until_true {
 sub status {
     my $answer = http('GET', '/status');
     return JSON::PP::decode_json($answer->{body});
+}
+
+
+# as text for Prometheus: { METRIC => { type, names, value => { NAME => N } } };
+# dies of what is not in the format
+
+sub metrics {
+    my (%metrics, $metric);
+
+    for (split /\n/, http('GET', '/status?format=prometheus')->{body}) {
+
+        if (my ($name) = /^# HELP (\w+) \S/) {
+            die "$name twice\n" if $metrics{$name};
+            $metric = $metrics{$name} = { name => $name, names => [],
+                                          value => {} };
+
+        } elsif (my ($of, $type) = /^# TYPE (\w+) (counter|gauge|histogram)$/) {
+            die "TYPE of $of\n" if $of ne $metric->{name} || $metric->{type};
+            die "the name of $of\n" if ($type eq 'counter') != ($of =~ /_total$/);
+            $metric->{type} = $type;
+
+        } elsif (my ($full, $base, $value) =
+                 /^((\w+)\{\w+="[^"\\]*"(?:,\w+="[^"\\]*")*\}) (\d+(?:\.\d+)?)$/)
+        {
+            my $suffix = substr $base, length $metric->{name};
+            my $form = $metric->{type} eq 'histogram'
+                       ? qr/^_(?:bucket|sum|count)$/ : qr/^$/;
+
+            die "$full twice\n" if exists $metric->{value}{$full};
+            die "$full is not of $metric->{name}\n"
+                if index($base, $metric->{name}) != 0 || $suffix !~ $form;
+
+            push @{ $metric->{names} }, $full;
+            $metric->{value}{$full} = $value;
+
+        } else {
+            die "not of the format: $_\n";
+        }
+    }
+
+    return \%metrics;
+}
+
+
+# what Prometheus's own checker says
+
+sub promtool {
+    my $file = temp() . '/metrics';
+
+    open my $out, '>', $file or die "$file: $!\n";
+    print $out http('GET', '/status?format=prometheus')->{body};
+    close $out;
+
+    my $tool = $ENV{PROMTOOL} || 'promtool';
+    my $text = `'$tool' check metrics <'$file' 2>&1`;
+    Test::More::is($? ? "exit $?: $text" : $text, '', 'promtool finds nothing');
 }
 
 

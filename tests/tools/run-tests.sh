@@ -23,7 +23,8 @@ mkdir -p "$out/asan"
 
 lib=$(tests/tools/test-nginx.sh)
 export PERL5LIB=$lib${PERL5LIB:+:$PERL5LIB}
-export MTDCTL=$top/build/tools/mtdctl
+PROMTOOL=$(tests/tools/promtool.sh)
+export MTDCTL=$top/build/tools/mtdctl PROMTOOL
 export TEST_NGINX_BINARY=$debian TEST_NGINX_LOAD_MODULES="$gate $example"
 export TEST_NGINX_RANDOMIZE=1 TEST_NGINX_FAST_SHUTDOWN=1
 
