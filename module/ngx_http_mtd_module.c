@@ -700,8 +700,10 @@ ngx_http_mtd_gate_server(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
 {
     const char                *missing;
     ngx_http_mtd_srv_conf_t   *mscf;
+    ngx_http_mtd_main_conf_t  *mmcf;
     ngx_http_core_srv_conf_t  *cscf;
 
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
     mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mtd_module);
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
@@ -716,6 +718,7 @@ ngx_http_mtd_gate_server(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
     }
 
     mscf->gated = 1;
+    mmcf->gated = 1;
 
     return NGX_CONF_OK;
 }
@@ -826,6 +829,10 @@ ngx_http_mtd_init(ngx_conf_t *cf)
     }
 
     mmcf->bound = 1;
+
+    if (mmcf->gated) {
+        ngx_http_mtd_private_init(cf);
+    }
 
     return ngx_http_mtd_conf_stores(cf, mmcf);
 }

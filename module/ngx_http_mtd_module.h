@@ -47,6 +47,7 @@ typedef struct {
     ngx_array_t                   stores;   /* of ngx_mtd_store_t * */
     ngx_array_t                   policies; /* of ngx_http_mtd_policy_t * */
     unsigned                      audited:1;
+    unsigned                      gated:1;  /* a server is */
     unsigned                      bound:1;  /* stores know all kinds */
 } ngx_http_mtd_main_conf_t;
 
@@ -67,6 +68,11 @@ typedef struct {
     u_char                       *filter;       /* see request_strip() */
     ngx_http_mtd_stripped_t      *stripped;
     ngx_uint_t                    gated;        /* unsigned  gated:1; */
+
+    /* of an upstream {}, see ngx_http_mtd_private.c */
+
+    ngx_http_upstream_init_peer_pt   init_peer;
+    ngx_event_free_peer_pt           free_peer; /* once it is known */
 } ngx_http_mtd_srv_conf_t;
 
 
@@ -269,6 +275,10 @@ void ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_verdict_t *verdict);
 ngx_int_t ngx_http_mtd_reference(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
+
+/* ngx_http_mtd_private.c: connections that are never kept for others */
+
+void ngx_http_mtd_private_init(ngx_conf_t *cf);
 
 /* ngx_http_mtd_variables.c, ngx_http_mtd_status.c */
 

@@ -87,8 +87,10 @@ is(eas('ApplTEST0001', '-u', 'anna:x'), '200 backend Basic YW5uYTp4',
    '... with Basic');
 is(eas('ApplTEST0001', '-H', 'Authorization: NTLM TlRMTVNTUAAB'),
    '200 backend', '... without NTLM');
+is(eas('ApplTEST0001', '-H', 'Authorization: negotiate TlRMTVNTUAAB'),
+   '200 backend', '... also where Negotiate has it inside');
 is(eas('ApplTEST0001', '-H', 'Authorization: negotiate YII'),
-   '200 backend', '... without Negotiate');
+   '200 backend negotiate YII', '... with Kerberos');
 
 set('threat=highSeverity', 'vendor=lookout', 'reported_at=now');
 
