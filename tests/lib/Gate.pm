@@ -21,7 +21,7 @@ our @EXPORT = qw(
     redis redis_start redis_stop redis_signal redis_load device commands
     backend records
     gate gate_signal master workers alive alerts error_log access_log
-    ask get status stores
+    ask answer get status stores trusted per_worker
     client client_start client_stop total
 );
 
@@ -115,7 +115,9 @@ sub tool {
     my $out = "$top/build/tests/$name";
     my $source = "$top/tests/tools/$name.c";
 
-    if (!-x $out || -M $source < -M $out) {
+    if (!-x $out || grep { -M $_ < -M $out } $source,
+                                             glob "$top/tests/tools/*.h")
+    {
         system("mkdir -p '$top/build/tests'"
                . " && \${CC:-cc} -O2 -o '$out.$$' '$source'"
                . " && mv '$out.$$' '$out'") == 0
@@ -415,6 +417,13 @@ sub ask {
     print $link $text or return;
     $link->flush;
 
+    return answer($link);
+}
+
+
+sub answer {
+    my ($link) = @_;
+
     local $/ = "\r\n\r\n";
     my $head = <$link> // return;
     my %answer = (head => $head, body => '');
@@ -474,6 +483,36 @@ sub stores {
     }
 
     return \%stores;
+}
+
+
+# how many workers are told of every change
+
+sub trusted {
+    my ($name, $at) = @_;
+    return scalar grep { $_->{trusted} } values %{ stores($name, $at) };
+}
+
+
+# one connection to each worker, by pid; answers have an X-Pid
+
+sub per_worker {
+    my ($at) = @_;
+    my %pids = map { $_ => 1 } workers();
+    my (%links, @others);
+
+    for (1 .. 500) {
+        my $link = IO::Socket::UNIX->new("$dir/" . ($at || 'gate') . '.sock')
+            or next;
+        my $answer = ask($link, "GET /x?device=none HTTP/1.1\r\n"
+                                . "Host: mail.example.com\r\n\r\n") or next;
+
+        $links{ $answer->{'x-pid'} } ||= $link;
+        push @others, $link;
+        last if !grep { !$links{$_} } keys %pids;
+    }
+
+    return %links;
 }
 
 

@@ -1,0 +1,111 @@
+#!/usr/bin/perl
+
+# Replies and invalidations in another order than they were made in, between
+# two workers that share a zone: what an invalidation, read by either of them,
+# has overtaken is not believed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Scripted;
+use Test::More;
+
+scripted_start();
+scripted_device('d');
+
+gate(http => http());
+ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes');
+
+my %links = per_worker();
+my ($one, $two) = sort keys %links;
+
+is(told($one), 'allow secured_enough MISS', 'asked for');
+is(told($two), 'allow secured_enough HIT', '... and known to both');
+
+# the reply to one is on its way when the device changes, and comes when the
+# change has been heard of by both, by itself, by the other alone; or what
+# changes is the alias
+
+for my $case (map { my $key = $_; map { [$key, $_] } 'all', $one, $two }
+              'device:d', 'alias:serial:d')
+{
+    my ($key, $hears) = @$case;
+    my $command = $key eq 'device:d' ? 'HMGET' : 'GET';
+    my $who = $hears eq 'all' ? 'each' : $hears eq $one ? 'who asked' : 'the other';
+
+    script('to all', 'clear', 'hset mtd:device:d threat secured',
+           'set mtd:alias:serial:d d',
+           'hset mtd:device:e threat highSeverity compliance compliant',
+           "rule $command mtd:$key 1 hold");
+
+    my $voided = counter('voided');
+
+    asks($one);
+    ok(wait_for(sub { script('held') == 1 }), "the reply to $command is held");
+
+    my $heard = counter('invalidations');
+
+    $heard += script("to $hears", $key eq 'device:d'
+                                  ? "hset mtd:$key threat highSeverity"
+                                  : "set mtd:$key e");
+    ok(wait_for(sub { counter('invalidations') == $heard }),
+       "... of the change $who knows");
+    is(told($two), 'remediate threat_level MISS', '... the other asks')
+        if $hears ne $one;
+
+    script('release');
+
+    is(answer($links{$one})->{'x-is'}, 'remediate threat_level',
+       '... the reply that comes then is void');
+    like(told($_), qr/^remediate threat_level (?:HIT|MISS)$/,
+         '... and not kept') for $one, $two, $one;
+    is(counter('voided'), $voided + 1, '... which is counted');
+}
+
+is(journalled(qr/\t(?:HMGET|GET)\t\S+\t1\thold$/), 6, 'six replies were held');
+is(alerts(), '', 'nothing is wrong');
+
+done_testing();
+
+
+sub http {
+    return <<"END";
+mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h; }
+mtd_policy p { }
+server {
+    listen unix:$dir/gate.sock;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    add_header X-Lookup "\$mtd_lookup" always;
+    add_header X-Pid \$pid always;
+    location / { empty_gif; }
+    location = /status { mtd_status; }
+}
+END
+}
+
+
+sub asks {
+    my ($pid) = @_;
+
+    print { $links{$pid} } "GET /x?device=d HTTP/1.1\r\n"
+                           . "Host: mail.example.com\r\n\r\n";
+    $links{$pid}->flush;
+}
+
+
+sub told {
+    my ($pid) = @_;
+
+    asks($pid);
+    my $answer = answer($links{$pid}) or die 'no answer';
+
+    return "$answer->{'x-is'} $answer->{'x-lookup'}";
+}
+
+
+sub counter { return status()->{stores}{r}{counters}{ $_[0] } }
