@@ -37,7 +37,7 @@ static: | deps
 test: all build/$(EXAMPLE).so static
 	@tests/tools/run-tests.sh
 
-unit: | deps
+unit: build/$(GATE)/objs/Makefile | deps
 	@$(MAKE) --no-print-directory -C tests/unit check
 
 lint: | deps

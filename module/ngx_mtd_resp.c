@@ -13,6 +13,7 @@
 
 
 #define NGX_MTD_RESP_ARGS   24
+#define NGX_MTD_RESP_LINE   1024            /* bytes, with its CRLF */
 
 
 #if (HIREDIS_MAJOR >= 1)
@@ -37,6 +38,8 @@ struct ngx_mtd_resp_s {
 };
 
 
+static const char *ngx_mtd_resp_partial(redisReader *reader,
+    ngx_uint_t *capped);
 static void *ngx_mtd_resp_string(const redisReadTask *task, char *str,
     size_t len);
 static void *ngx_mtd_resp_array(const redisReadTask *task,
@@ -121,12 +124,51 @@ ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
         return NGX_OK;
     }
 
-    if (reader->len - reader->pos > NGX_MTD_RESP_MAX) {
-        *why = "a reply is longer than 64k";
-        return NGX_DECLINED;
+    *why = ngx_mtd_resp_partial(reader, &resp->capped);
+
+    if (*why) {
+        return resp->capped ? NGX_DECLINED : NGX_ERROR;
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * What hiredis would wait for without an end: a line, or a string of which
+ * the length is there and the rest is not.  Either stands behind its type.
+ */
+
+static const char *
+ngx_mtd_resp_partial(redisReader *reader, ngx_uint_t *capped)
+{
+    u_char     *p, *last, *line;
+    ngx_int_t   n;
+
+    line = (u_char *) reader->buf + reader->pos;
+    last = (u_char *) reader->buf + reader->len;
+    last = ngx_min(last, line + NGX_MTD_RESP_LINE);
+
+    for (p = line; p + 1 < last; p++) {
+        if (p[0] == CR && p[1] == LF) {
+            break;
+        }
+    }
+
+    if (p + 1 >= last) {
+        return last - line < NGX_MTD_RESP_LINE
+               ? NULL : "a line in a reply is too long";
+    }
+
+    n = ngx_atoi(line, p - line);
+
+    if (n != NGX_ERROR && n <= NGX_MTD_RESP_MAX) {
+        return NULL;
+    }
+
+    *capped = 1;
+
+    return "a reply is longer than 64k";
 }
 
 
@@ -170,10 +212,15 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
 
     /* hiredis skips these two without looking */
 
-    if (task->type == REDIS_REPLY_STRING
-        && (str[len] != '\r' || str[len + 1] != '\n'))
-    {
-        resp->why = "a string in a reply does not end where it should";
+    if (task->type == REDIS_REPLY_STRING) {
+
+        if (str[len] != CR || str[len + 1] != LF) {
+            resp->why = "a string in a reply does not end where it should";
+            return NULL;
+        }
+
+    } else if (len > NGX_MTD_RESP_LINE - 2) {
+        resp->why = "a line in a reply is too long";
         return NULL;
     }
 
