@@ -9,6 +9,8 @@
 
 #define NGX_MTD_LOOKUP_ASKS   3             /* of one question, if voided */
 
+#define NGX_MTD_LOOKUP_SHIFTED  "a reply is none to what was asked"
+
 /* prefix, "alias:", kind, ":", value or "device:", ID; no user */
 
 #define NGX_MTD_LOOKUP_NAME                                                   \
@@ -73,6 +75,8 @@ static ngx_int_t ngx_mtd_lookup_send(ngx_mtd_question_t *question);
 static void ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_lookup_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static ngx_uint_t ngx_mtd_lookup_fits(ngx_mtd_question_t *question,
     ngx_mtd_reply_t *reply);
 static ngx_int_t ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
     ngx_mtd_reply_t *reply, ngx_mtd_result_t *result);
@@ -584,9 +588,12 @@ ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (!reply->array && value->type == NGX_MTD_VALUE_INTEGER
-        && value->integer >= 0)
-    {
+    if (reply->array || value->type != NGX_MTD_VALUE_INTEGER) {
+        ngx_mtd_redis_fail(lookups->redis, NGX_MTD_LOOKUP_SHIFTED, NULL);
+        return;
+    }
+
+    if (value->integer >= 0) {
         ttl = value->integer / 1000 + 1;
         lookups->ttl = (uint16_t) ngx_min(ttl, MTD_TTL_MAX);
     }
@@ -621,6 +628,13 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         {
             return;
         }
+
+    } else if (!ngx_mtd_lookup_fits(question, reply)) {
+
+        /* nothing behind it can be told whose it is */
+
+        ngx_mtd_redis_fail(question->lookups->redis, NGX_MTD_LOOKUP_SHIFTED,
+                           NULL);
 
     } else {
         stored = question->device
@@ -657,6 +671,41 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 }
 
 
+/* 0: redis does not say this to what was asked */
+
+static ngx_uint_t
+ngx_mtd_lookup_fits(ngx_mtd_question_t *question, ngx_mtd_reply_t *reply)
+{
+    ngx_uint_t        i;
+    ngx_mtd_value_t  *value;
+
+    value = &reply->value[0];
+
+    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+        return 1;
+    }
+
+    if (!question->device) {
+        return !reply->array && (value->type == NGX_MTD_VALUE_STRING
+                                 || value->type == NGX_MTD_VALUE_NIL);
+    }
+
+    if (!reply->array || reply->n != MTD_FIELD_N) {
+        return 0;
+    }
+
+    for (i = 0; i < reply->n; i++) {
+        if (value[i].type != NGX_MTD_VALUE_STRING
+            && value[i].type != NGX_MTD_VALUE_NIL)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* returns what storing it said */
 
 static ngx_int_t
@@ -670,13 +719,13 @@ ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
     zone = question->lookups->zone;
     value = &reply->value[0];
 
-    if (!reply->array && value->type == NGX_MTD_VALUE_NIL) {
+    if (value->type == NGX_MTD_VALUE_NIL) {
         result->outcome = NGX_MTD_ABSENT;
         return ngx_mtd_zone_put_unknown(zone, &question->key,
                                         &question->ticket);
     }
 
-    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+    if (value->type == NGX_MTD_VALUE_ERROR) {
         ngx_mtd_lookup_error(question, &value->text, result);
         return NGX_OK;
     }
@@ -684,9 +733,7 @@ ngx_mtd_lookup_alias_reply(ngx_mtd_question_t *question,
     result->id.data = value->text.data;
     result->id.len = value->text.len;
 
-    if (reply->array || value->type != NGX_MTD_VALUE_STRING
-        || mtd_fold(&result->id, MTD_ID_MAX) != 0)
-    {
+    if (mtd_fold(&result->id, MTD_ID_MAX) != 0) {
         result->outcome = NGX_MTD_UNREADABLE;
         ngx_mtd_lookup_unreadable(question, "it is no id of a device");
         return NGX_OK;
@@ -723,14 +770,8 @@ ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
     zone = question->lookups->zone;
     value = &reply->value[0];
 
-    if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
+    if (!reply->array) {
         ngx_mtd_lookup_error(question, &value->text, result);
-        return NGX_OK;
-    }
-
-    if (!reply->array || reply->n != MTD_FIELD_N) {
-        result->outcome = NGX_MTD_UNREADABLE;
-        ngx_mtd_lookup_unreadable(question, "it is no list of fields");
         return NGX_OK;
     }
 
