@@ -15,7 +15,7 @@ modules-path =	$(shell $(NGINX) -V 2>&1 \
 
 
 .PHONY:	all deps tools install static test unit lint demo run bench matrix \
-	clean FORCE
+	fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 all: build/$(GATE).so tools
@@ -42,6 +42,10 @@ unit: build/$(GATE)/objs/Makefile | deps
 
 lint: | deps
 	prove tests/lint
+
+fuzz: build/$(GATE).so
+	@tests/tools/deps.sh clang libclang-rt-dev
+	@$(MAKE) --no-print-directory -s -C tests/fuzz $(or $(FUZZ),run)
 
 demo: all
 	@demo/demo.sh

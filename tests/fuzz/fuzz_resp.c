@@ -1,0 +1,511 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * The input is what Redis sends: two bytes that say how it arrives in parts,
+ * then the bytes, of which FUZZ_RUN and three more stand for many: how many,
+ * and which.  They are read once at whole and once in parts, and by a reader
+ * of RESP2 of this file's own.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <sanitizer/allocator_interface.h>
+
+#include "fuzz.h"
+#include "ngx_mtd_resp.h"
+
+
+#define FUZZ_READ          4096     /* bytes at once, as the gate reads */
+#define FUZZ_LOG           65536
+#define FUZZ_RUN           0xfe
+#define FUZZ_INPUT         (3 * NGX_MTD_RESP_MAX)
+
+/* the texts of a reply, and a buffer that may have room for twice of one */
+
+#define FUZZ_MEMORY        (4 * NGX_MTD_RESP_MAX)
+
+
+/* what came out, as a text */
+
+typedef struct {
+    size_t         len;
+    unsigned       full;
+    u_char         data[FUZZ_LOG];
+} fuzz_log_t;
+
+
+typedef struct {
+    const u_char  *pos;
+    const u_char  *last;
+    fuzz_log_t    *keys;
+    fuzz_log_t    *values;
+} fuzz_reader_t;
+
+
+static fuzz_log_t  fuzz_whole, fuzz_parts, fuzz_own, fuzz_own_values;
+
+
+/* of nginx's core, what the codec needs */
+
+void *
+ngx_alloc(size_t size, ngx_log_t *log)
+{
+    return malloc(size);
+}
+
+
+u_char *
+ngx_pstrdup(ngx_pool_t *pool, ngx_str_t *src)
+{
+    return fuzz_copy(src->data, src->len);
+}
+
+
+u_char *
+ngx_strnstr(u_char *s1, char *s2, size_t n)
+{
+    return memmem(s1, n, s2, strlen(s2));
+}
+
+
+static void
+fuzz_log(fuzz_log_t *log, char type, const void *text, size_t len,
+    long long n)
+{
+    int     size;
+    char    head[64];
+    size_t  room;
+
+    size = snprintf(head, sizeof(head), "%c%zu:%lld:", type, len, n);
+    room = FUZZ_LOG - log->len;
+
+    /* it is enough that both are cut at the same place */
+
+    if (log->full || room < size + len) {
+        log->full = 1;
+        return;
+    }
+
+    memcpy(log->data + log->len, head, size);
+
+    if (len) {
+        memcpy(log->data + log->len + size, text, len);
+    }
+
+    log->len += size + len;
+}
+
+
+static int
+fuzz_same(const fuzz_log_t *a, const fuzz_log_t *b)
+{
+    return a->len == b->len && a->full == b->full
+           && memcmp(a->data, b->data, a->len) == 0;
+}
+
+
+static void
+fuzz_key(void *data, u_char *key, size_t len)
+{
+    fuzz_log(data, 'k', key, len, 0);
+}
+
+
+static void
+fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply)
+{
+    ngx_uint_t  i;
+
+    static const char  types[] = "-$+:!*";
+
+    fuzz_check(reply->n <= NGX_MTD_RESP_VALUES, "too many values");
+    fuzz_check(reply->array || reply->n == 1, "no array, not one value");
+
+    fuzz_log(log, reply->array ? 'A' : 'V', NULL, 0, reply->n);
+
+    for (i = 0; i < reply->n; i++) {
+        fuzz_check(reply->value[i].type <= NGX_MTD_VALUE_ARRAY, "type");
+        fuzz_check(reply->value[i].text.len <= NGX_MTD_RESP_MAX, "length");
+
+        fuzz_log(log, types[reply->value[i].type], reply->value[i].text.data,
+                 reply->value[i].text.len, reply->value[i].integer);
+    }
+}
+
+
+/* until there is no more, or it fails */
+
+static ngx_int_t
+fuzz_replies(ngx_mtd_resp_t *resp, fuzz_log_t *log)
+{
+    ngx_int_t         rc;
+    const char       *why;
+    ngx_mtd_reply_t  *reply;
+
+    for ( ;; ) {
+        why = NULL;
+        reply = NULL;
+
+        rc = ngx_mtd_resp_next(resp, &reply, &why);
+
+        if (rc != NGX_OK) {
+            fuzz_check((why == NULL) == (rc == NGX_AGAIN), "why");
+            return rc;
+        }
+
+        fuzz_reply(log, reply);
+    }
+}
+
+
+static ngx_int_t
+fuzz_feed(fuzz_log_t *log, const uint8_t *data, size_t size, unsigned part,
+    unsigned step)
+{
+    size_t           n, before;
+    u_char          *copy;
+    ngx_int_t        rc;
+    ngx_mtd_resp_t  *resp;
+
+    log->len = 0;
+    log->full = 0;
+    before = __sanitizer_get_current_allocated_bytes();
+
+    resp = ngx_mtd_resp_create(fuzz_key, log, NULL);
+    fuzz_check(resp != NULL, "no memory");
+
+    rc = NGX_AGAIN;
+
+    while (size && rc == NGX_AGAIN) {
+
+        n = (part < size) ? part : size;
+        copy = fuzz_copy(data, n);
+
+        if (ngx_mtd_resp_feed(resp, copy, n) != NGX_OK) {
+            rc = NGX_ERROR;
+
+        } else {
+            rc = fuzz_replies(resp, log);
+        }
+
+        free(copy);
+
+        fuzz_check(__sanitizer_get_current_allocated_bytes()
+                   < before + FUZZ_MEMORY + (n > FUZZ_READ ? 3 * n : 0),
+                   "a reply costs too much");
+
+        data += n;
+        size -= n;
+        part = 1 + (part * 5 + step) % FUZZ_READ;
+    }
+
+    ngx_mtd_resp_destroy(resp);
+
+    return rc;
+}
+
+
+/* "NUMBER\r\n" in its shortest form; 0 if there is no such line */
+
+static int
+fuzz_number(fuzz_reader_t *r, long long *n)
+{
+    int            minus;
+    uint64_t       value;
+    const u_char  *first;
+
+    minus = (r->pos < r->last && *r->pos == '-');
+    r->pos += minus;
+    first = r->pos;
+    value = 0;
+
+    while (r->pos < r->last && *r->pos >= '0' && *r->pos <= '9') {
+
+        if (value > INT64_MAX / 10 - 1) {
+            return 0;
+        }
+
+        value = value * 10 + (*r->pos++ - '0');
+    }
+
+    if (r->pos == first || (*first == '0' && (minus || r->pos - first > 1))
+        || r->last - r->pos < 2 || r->pos[0] != '\r' || r->pos[1] != '\n')
+    {
+        return 0;
+    }
+
+    r->pos += 2;
+    *n = minus ? -(long long) value : (long long) value;
+
+    return 1;
+}
+
+
+static void
+fuzz_text(fuzz_reader_t *r, char type, size_t len, int depth)
+{
+    if (depth == 2) {
+        fuzz_log(r->keys, 'k', r->pos, len, 0);
+
+    } else {
+        fuzz_log(r->values, type, r->pos, len, 0);
+    }
+
+    r->pos += len + 2;
+}
+
+
+/*
+ * One value, but no array at depth 0; 0 if it is not whole, or not one that
+ * the gate takes.
+ */
+
+static int
+fuzz_value(fuzz_reader_t *r, int depth)
+{
+    u_char         type;
+    long long      n, i;
+    const u_char  *end;
+
+    if (r->pos == r->last) {
+        return 0;
+    }
+
+    type = *r->pos++;
+
+    if (type == '+' || type == '-') {
+        end = memmem(r->pos, r->last - r->pos, "\r\n", 2);
+
+        if (end) {
+            fuzz_text(r, type == '+' ? '+' : '!', end - r->pos, depth);
+        }
+
+        return end != NULL;
+    }
+
+    if ((type != ':' && type != '$' && type != '*') || !fuzz_number(r, &n)) {
+        return 0;
+    }
+
+    if (type == ':') {
+        fuzz_log(r->values, ':', NULL, 0, n);
+        return depth < 2;
+    }
+
+    if (n == -1) {
+        fuzz_log(r->values, '-', NULL, 0, 0);
+        return depth < 2;
+    }
+
+    if (n < 0 || n > NGX_MTD_RESP_MAX || (type == '*' && depth != 1)) {
+        return 0;
+    }
+
+    if (type == '$') {
+
+        if (r->last - r->pos < n + 2 || memcmp(r->pos + n, "\r\n", 2) != 0) {
+            return 0;
+        }
+
+        fuzz_text(r, '$', n, depth);
+        return 1;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (!fuzz_value(r, 2)) {
+            return 0;
+        }
+    }
+
+    fuzz_log(r->values, '*', NULL, 0, n);
+
+    return 1;
+}
+
+
+/* 1 if all of the input was understood; the keys of a reply stand before it */
+
+static int
+fuzz_read(const uint8_t *data, size_t size)
+{
+    long long      i, n;
+    fuzz_reader_t  r;
+
+    r.pos = data;
+    r.last = data + size;
+    r.keys = &fuzz_own;
+    r.values = &fuzz_own_values;
+
+    fuzz_own.len = 0;
+    fuzz_own.full = 0;
+    fuzz_own_values.full = 0;
+
+    while (r.pos < r.last) {
+
+        fuzz_own_values.len = 0;
+        n = -1;
+
+        if (*r.pos == '*') {
+            r.pos++;
+
+            if (!fuzz_number(&r, &n) || n > NGX_MTD_RESP_VALUES || n < -1) {
+                return 0;
+            }
+
+            if (n == -1) {
+                fuzz_log(&fuzz_own_values, '-', NULL, 0, 0);
+            }
+
+            for (i = 0; i < n; i++) {
+                if (!fuzz_value(&r, 1)) {
+                    return 0;
+                }
+            }
+
+        } else if (!fuzz_value(&r, 0)) {
+            return 0;
+        }
+
+        fuzz_log(&fuzz_own, n < 0 ? 'V' : 'A', NULL, 0, n < 0 ? 1 : n);
+
+        if (fuzz_own.full || fuzz_own_values.full
+            || fuzz_own.len + fuzz_own_values.len > FUZZ_LOG)
+        {
+            return 0;
+        }
+
+        memcpy(fuzz_own.data + fuzz_own.len, fuzz_own_values.data,
+               fuzz_own_values.len);
+        fuzz_own.len += fuzz_own_values.len;
+    }
+
+    return 1;
+}
+
+
+/* a command that is filled in is the one that hiredis makes, and is RESP */
+
+static void
+fuzz_command(const uint8_t *data, size_t size)
+{
+    size_t                    len, from;
+    u_char                   *command, *filled, *end;
+    ngx_str_t                 argv[3];
+    ngx_mtd_resp_template_t   template;
+
+    ngx_str_set(&argv[0], "GET");
+    ngx_str_set(&argv[2], "threat");
+    argv[1].data = (u_char *) "";
+    argv[1].len = 0;
+
+    fuzz_check(ngx_mtd_resp_template(&template, argv, 3, NULL) == NGX_OK,
+               "no template");
+
+    argv[1].data = (u_char *) data;
+    argv[1].len = size;
+
+    command = ngx_mtd_resp_command(argv, 3, &len);
+    filled = malloc(ngx_mtd_resp_size(&template, size));
+
+    fuzz_check(command && filled, "no memory");
+
+    end = ngx_mtd_resp_fill(filled, &template, data, size);
+
+    fuzz_check((size_t) (end - filled) <= ngx_mtd_resp_size(&template, size),
+               "no room");
+    fuzz_check((size_t) (end - filled) == len
+               && memcmp(filled, command, len) == 0, "another command");
+
+    if (len < FUZZ_LOG / 2) {
+        fuzz_check(fuzz_read(command, len), "not RESP");
+
+        fuzz_whole.len = 0;
+        fuzz_whole.full = 0;
+        fuzz_log(&fuzz_whole, 'A', NULL, 0, 3);
+
+        for (from = 0; from < 3; from++) {
+            fuzz_log(&fuzz_whole, '$', argv[from].data, argv[from].len, 0);
+        }
+
+        fuzz_check(fuzz_same(&fuzz_own, &fuzz_whole), "another key");
+    }
+
+    free(template.head.data);
+    free(template.tail.data);
+    free(filled);
+    ngx_mtd_resp_free(command);
+}
+
+
+static size_t
+fuzz_expand(u_char *to, const uint8_t *data, size_t size)
+{
+    size_t  i, n, len;
+
+    for (i = 0, len = 0; i < size && len < FUZZ_INPUT; i++) {
+
+        if (data[i] != FUZZ_RUN || size - i < 4) {
+            to[len++] = data[i];
+            continue;
+        }
+
+        n = data[i + 1] << 8 | data[i + 2];
+
+        if (n > FUZZ_INPUT - len) {
+            n = FUZZ_INPUT - len;
+        }
+
+        memset(to + len, data[i + 3], n);
+        len += n;
+        i += 3;
+    }
+
+    return len;
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t         len;
+    ngx_int_t      whole, parts;
+
+    static u_char  input[FUZZ_INPUT];
+
+    if (size < 2) {
+        return 0;
+    }
+
+    len = fuzz_expand(input, data + 2, size - 2);
+
+    whole = fuzz_feed(&fuzz_whole, input, len, len, 0);
+    parts = fuzz_feed(&fuzz_parts, input, len, 1 + data[0] * 16, data[1]);
+
+    /* what waits for its end is capped, wherever the parts end */
+
+    if (len <= NGX_MTD_RESP_MAX) {
+        fuzz_check(whole == parts, "parts are read differently");
+        fuzz_check(fuzz_same(&fuzz_whole, &fuzz_parts),
+                   "parts are something else");
+
+        if (!fuzz_whole.full && fuzz_read(input, len)) {
+            fuzz_check(whole == NGX_AGAIN, "RESP was refused");
+            fuzz_check(fuzz_same(&fuzz_whole, &fuzz_own),
+                       "read as something else");
+        }
+
+    } else if (whole == NGX_AGAIN && parts == NGX_AGAIN) {
+        fuzz_check(fuzz_same(&fuzz_whole, &fuzz_parts),
+                   "parts are something else");
+    }
+
+    fuzz_command(input, len);
+
+    return 0;
+}
