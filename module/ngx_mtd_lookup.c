@@ -50,6 +50,7 @@ typedef enum {
 
 typedef struct {
     ngx_mtd_outcome_e      outcome;
+    ngx_uint_t             voided;          /* the ask whose reply it was */
     mtd_str_t              id;              /* of an alias */
     mtd_hash_t             device;          /* of the key of id */
     mtd_record_t           record;          /* of a device */
@@ -432,6 +433,8 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
 
     question = ngx_mtd_lookup_find(lookups, key);
 
+    slot->asks = question ? question->asks : 0;
+
     if (question == NULL) {
 
         question = (len <= NGX_MTD_LOOKUP_NAME)
@@ -665,6 +668,8 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         {
             return;
         }
+
+        result.voided = question->asks;
     }
 
     ngx_mtd_lookup_answer(question, &result);
@@ -819,7 +824,8 @@ ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
         /* a policy may depend on them: such a record is not kept */
 
         result->groups = *text;
-        return NGX_OK;
+        return ngx_mtd_zone_voided(zone, &question->ticket) ? NGX_DECLINED
+                                                            : NGX_OK;
     }
 
     return ngx_mtd_zone_put_device(zone, &question->key, record,
@@ -894,17 +900,28 @@ ngx_mtd_lookup_may_warn(ngx_mtd_lookups_t *lookups)
 
 /*
  * The question is gone and the waiters are detached before the first of
- * them is told: it may ask again, or end another one.
+ * them is told: it may ask again, or end another one.  A reply that was
+ * overtaken is good for those who came before it was asked for, and may be
+ * too old for who came later.
  */
 
 static void
 ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
 {
+    u_char           name[NGX_MTD_LOOKUP_NAME];
+    size_t           len;
+    mtd_hash_t       key;
     ngx_uint_t       device;
     ngx_queue_t      waiters, *q;
     ngx_mtd_slot_t  *slot;
 
     device = question->device;
+    key = question->key;
+    len = question->len;
+
+    if (result->voided) {
+        ngx_memcpy(name, question->data, len);
+    }
 
     ngx_queue_remove(&question->queue);
     ngx_queue_init(&waiters);
@@ -922,7 +939,13 @@ ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
         slot = ngx_queue_data(q, ngx_mtd_slot_t, queue);
         slot->waiting = 0;
 
-        ngx_mtd_lookup_deliver(slot, result, device);
+        if (result->voided && slot->asks == result->voided) {
+            ngx_mtd_lookup_ask(slot, &key, name, len, device);
+
+        } else {
+            ngx_mtd_lookup_deliver(slot, result, device);
+        }
+
         ngx_mtd_lookup_finish(slot);
     }
 }

@@ -83,6 +83,7 @@ typedef struct {
     ngx_queue_t            queue;           /* of those who wait */
     ngx_mtd_lookup_t      *lookup;
     ngx_uint_t             waiting;         /* unsigned  waiting:1; */
+    ngx_uint_t             asks;            /* sent before it waited */
     ngx_uint_t             kind;
     ngx_str_t              value;
     mtd_hash_t             alias;

@@ -22,7 +22,8 @@ our @EXPORT = qw(
     backend records
     gate gate_signal master workers alive alerts error_log access_log
     ask answer get status stores trusted per_worker
-    client client_start client_stop total
+    client client_start client_stop total figures
+    chaos
 );
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -57,6 +58,14 @@ END {
 
         $? = $status;
     }
+}
+
+
+# how many, in the short form and in that of `make chaos`
+
+sub chaos {
+    my ($short, $long) = @_;
+    return $ENV{MTD_CHAOS} ? $long : $short;
 }
 
 
@@ -125,6 +134,23 @@ sub tool {
     }
 
     return $out;
+}
+
+
+# what a program has printed as "# NAME VALUE", when it has ended
+
+sub figures {
+    my ($name, $seconds) = @_;
+    my $pid = $pid{$name};
+
+    wait_for(sub { waitpid($pid, POSIX::WNOHANG()) == $pid }, $seconds)
+        or die "$name does not end\n";
+    my $status = $?;
+    delete $pid{$name};
+
+    die "$name: " . slurp("$dir/$name.err") if $status;
+
+    return { slurp("$dir/$name.out") =~ /^# (\w+) (\S+)/gm };
 }
 
 

@@ -65,7 +65,48 @@ for my $case (map { my $key = $_; map { [$key, $_] } 'all', $one, $two }
     is(counter('voided'), $voided + 1, '... which is counted');
 }
 
-is(journalled(qr/\t(?:HMGET|GET)\t\S+\t1\thold$/), 6, 'six replies were held');
+# each reply is overtaken: who waited before the last was asked for has it,
+# who came after the change has not
+
+script('to all', 'clear', 'hset mtd:device:d threat secured',
+       'set mtd:alias:serial:d d');
+is(told($_), 'allow secured_enough ' . ($_ eq $one ? 'MISS' : 'HIT'), 'known')
+    for $one, $two;
+script('rule GET mtd:alias:serial:d * hold', 'tell mtd:alias:serial:d');
+
+my $late = IO::Socket::UNIX->new("$dir/gate.sock");
+
+for (1 .. 500) {
+    last if ask($late, "GET /x?device=none HTTP/1.1\r\n"
+                       . "Host: mail.example.com\r\n\r\n")->{'x-pid'} eq $one;
+    $late = IO::Socket::UNIX->new("$dir/gate.sock");
+}
+
+asks($one);
+
+for my $ask (1 .. 3) {
+    ok(wait_for(sub { script('held') == 1 }), "ask $ask");
+
+    my $heard = counter('invalidations');
+
+    $heard += script('set mtd:alias:serial:d ' . ($ask == 3 ? 'e' : 'd'));
+    ok(wait_for(sub { counter('invalidations') == $heard }), '... overtaken');
+    script('release') if $ask < 3;
+}
+
+print $late "GET /x?device=d HTTP/1.1\r\nHost: mail.example.com\r\n\r\n";
+$late->flush;
+ok(wait_for(sub { waiting() == 2 }), 'another one comes, and waits');
+
+script('release');
+is(answer($links{$one})->{'x-is'}, 'allow secured_enough', 'before the change');
+ok(wait_for(sub { script('held') == 1 }), 'asked for once more');
+script('release');
+is(answer($late)->{'x-is'}, 'remediate threat_level', 'after the change');
+
+script('clear');
+
+is(journalled(qr{\thold$}), 10, 'ten replies were held');
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
@@ -84,6 +125,7 @@ server {
     add_header X-Pid \$pid always;
     location / { empty_gif; }
     location = /status { mtd_status; }
+    location = /waiting { mtd off; stub_status; }
 }
 END
 }
@@ -105,6 +147,12 @@ sub told {
     my $answer = answer($links{$pid}) or die 'no answer';
 
     return "$answer->{'x-is'} $answer->{'x-lookup'}";
+}
+
+
+sub waiting {
+    my ($n) = get('/waiting')->{body} =~ /Writing: (\d+)/;
+    return $n - 1;
 }
 
 

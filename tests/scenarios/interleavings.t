@@ -1,0 +1,62 @@
+#!/usr/bin/perl
+
+# Replies and invalidations of two workers move on by chance, while aliases
+# and devices change all the time: whatever is before and behind what, no
+# request is told what a worker knew to be old when it was sent.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Test::More;
+
+my $wanted = $ENV{MTD_OLD} || chaos(20_000, 1_000_000);
+my $seed = $ENV{MTD_SEED} || time;
+
+Gate::start(interleave => Gate::tool('interleave'), "$dir/redis.sock",
+            "$dir/gate.sock", $wanted, $seed);
+wait_for(sub { -S "$dir/redis.sock" }) or die;
+
+gate(http => <<"END");
+access_log off;
+mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h; }
+mtd_policy p { max_threat high; compliance ignored; missing_threat allow; }
+map \$mtd_reason \$is {
+    unknown_device     unknown_device;
+    store_unavailable  store_unavailable;
+    default            "\$mtd_threat \$mtd_compliance \$mtd_os";
+}
+server {
+    listen unix:$dir/gate.sock backlog=4096;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Is \$is always;
+    add_header X-Lookup "\$mtd_lookup" always;
+    location / { empty_gif; }
+    location = /pid { mtd off; add_header X-Pid \$pid; return 200; }
+    location = /status { mtd_status; }
+}
+END
+
+my $n = figures('interleave', 3600);
+my $counters = status()->{stores}{r}{counters};
+
+cmp_ok($n->{old}, '>=', $wanted, "$n->{old} replies were old when they came");
+is($n->{stale}, 0, '... and none has made an answer stale')
+    or diag(slurp("$dir/interleave.err"));
+is($n->{answered}, $n->{asked}, '... of which there is one for each request');
+is($n->{away}, 0, '... from redis');
+cmp_ok($n->{$_}, '>', $wanted / 100, "... known as old to $_: $n->{$_}")
+    for qw(both own other none);
+cmp_ok($n->{hits}, '>', 0, '... some was believed');
+cmp_ok($counters->{voided}, '>', 0, '... and some was void');
+is(alerts(), '', 'nothing is wrong');
+
+diag("seed $seed: $n->{old} of $n->{replies} replies old, $n->{changes}"
+     . " changes, $n->{answered} answers, $n->{hits} of them hits,"
+     . " $counters->{voided} replies void, $n->{stale} stale, in"
+     . " $n->{ms} ms");
+
+done_testing();
