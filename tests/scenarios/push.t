@@ -13,8 +13,10 @@ use Gate;
 use Test::More;
 use Time::HiRes qw(time);
 
-use constant { CHANGES => $ENV{MTD_CHANGES} || 2000, KILLS => 50,
-               DEVICES => 100 };
+use constant DEVICES => 100;
+
+my $changes = $ENV{MTD_CHANGES} || chaos(5000, 100_000);
+my $kills = $ENV{MTD_KILLS} || chaos(50, 1000);
 
 redis_start(sub { device("d$_") for 0 .. DEVICES - 1 });
 
@@ -53,34 +55,43 @@ for my $device (sort keys %now) {
 is(scalar(grep { told($pids[$_ % 2], "d$_") eq 'allow secured_enough HIT' }
                0 .. DEVICES - 1), DEVICES, 'each device is known');
 
-# changes, one after the other
+# changes, one after the other, under load
 
-my (@ms, $missed);
+spew("$dir/lines", join '', map { "-\t/x?device=d$_\n" } 0 .. DEVICES - 1);
+client_start(load => 'gate', '-c', 16, '-q', 2000, '-f', "$dir/lines", '-k',
+             'X-Is');
 
-for my $n (1 .. CHANGES) {
-    my ($device, $expected) = change($n);
-    my $start = time;
+Gate::start(probe => Gate::tool('probe'), "$dir/redis.sock", "$dir/gate.sock",
+            $changes, DEVICES);
 
-    for my $pid ($n % 2 ? @pids : reverse @pids) {
-        my $ms = enforced($pid, $device, $expected, $start);
-        defined $ms ? push @ms, $ms : $missed++;
-    }
-}
+my $probe = figures('probe', 3600);
+my $load = client_stop('load');
 
-is($missed || 0, 0, CHANGES . ' changes, none is missed by a worker');
-is(scalar @ms, 2 * CHANGES, '... and each was seen by both');
+is($probe->{writes}, $changes, "$changes changes");
+is($probe->{missed}, 0, '... and none is missed by a worker');
+is($load->{lost} + $load->{unanswered}, 0, '... under load');
+is(total($load, ' 200 allow secured_enough$')
+   + total($load, ' 403 remediate threat_level$'), $load->{answered},
+   '... that is answered by one or the other') or diag(explain($load));
 
-@ms = sort { $a <=> $b } @ms;
-diag(sprintf 'from the write to the decision: p50 %.2f, p99 %.2f, max %.2f'
-     . ' ms', @ms[$#ms * 0.5, $#ms * 0.99, $#ms]);
+diag("from before the write to the decision of both: p50 $probe->{p50},"
+     . " p99 $probe->{p99}, p99.9 $probe->{p999}, max $probe->{max} ms,"
+     . " $probe->{missed} of $changes missed");
+diag(sprintf 'meanwhile %.0f requests/s besides the %.0f/s that ask for it',
+     1000 * $load->{answered} / $load->{ms},
+     1000 * $probe->{asked} / $probe->{ms});
+
+# what the probe has left
+
+$now{"d$_"} = int(($changes - 1 - $_) / DEVICES) % 2 ? 'secured'
+                                                     : 'highSeverity'
+    for 0 .. DEVICES - 1;
 
 # changes while nobody is told
 
-my ($killed, $late, $longest) = (0, 0, 0);
+my ($killed, $missed, $late, $longest) = (0, 0, 0, 0);
 
-$missed = 0;
-
-for my $n (1 .. KILLS) {
+for my $n (1 .. $kills) {
     ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes')
         or last if $n % 10 == 1;
 
@@ -111,7 +122,7 @@ for my $n (1 .. KILLS) {
     $missed++ if grep { told($_, $device) !~ /^remediate/ } @pids;
 }
 
-cmp_ok($killed, '>=', KILLS, 'connections were killed');
+cmp_ok($killed, '>=', $kills, 'connections were killed');
 is($missed, 0, '... no change was missed for that');
 is($late, 0, '... or believed for more than a second');
 diag(sprintf '%d killed, longest %.1f ms', $killed, $longest);
@@ -145,21 +156,6 @@ sub told {
     my $answer = request($links{$pid}, $device) or die 'no answer';
 
     return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
-# acknowledged by redis when it returns
-
-sub change {
-    my ($n) = @_;
-    my $device = 'd' . ($n * 7) % DEVICES;
-    my $threat = $now{$device} eq 'secured' ? 'highSeverity' : 'secured';
-
-    $now{$device} = $threat;
-    redis('HSET', "mtd:device:$device", 'threat', $threat);
-
-    return ($device, $threat eq 'secured' ? 'allow secured_enough'
-                                          : 'remediate threat_level');
 }
 
 

@@ -5,14 +5,16 @@
 
 
 /*
- * load_client [options] SOCKET: sends GET requests over connections that are
+ * load_client [options] SOCKET: sends requests over connections that are
  * kept, and counts the answers.
  *
  *   -c N        connections, all made before the first request
  *   -d N        requests at a time on each
  *   -n N        requests in all; 0, the default: until SIGTERM
+ *   -q N        requests a second at most; else as many as can be
  *   -f FILE     lines "CLASS<tab>TARGET", taken in turn
  *   -t TEXT     instead: TEXT and a number of 8 digits, from 0
+ *   -m METHOD   else GET
  *   -H LINE     a header of each request
  *   -k NAME     a header of the answers that is counted by
  *   -o FILE     a line for each request: its number, status and headers
@@ -21,7 +23,8 @@
  *
  * Prints "COUNT<tab>CLASS<tab>STATUS[<tab>VALUE...]", then "# NAME VALUE":
  * sent, answered, retried, lost (with a connection), unanswered (nothing has
- * come for 30 seconds), and times in milliseconds.
+ * come for 30 seconds), and times in milliseconds; "last" is when the last
+ * answer came, by the monotonic clock.
  */
 
 
@@ -82,9 +85,11 @@ typedef struct {
 static struct {
     char      *socket;
     char      *text;
+    char      *method;
     int        conns;
     int        depth;
     long       n;
+    long       rate;
     int        seq;
     int        retry;
     char       headers[4096];
@@ -102,7 +107,7 @@ static long       next, answered, retried, lost;
 static tally_t     keys[KEYS_MAX];
 static int        nkeys;
 static unsigned   times[TIMES + 1];
-static double     longest, last_answer;
+static double     begun, longest, last_answer;
 static int        ep;
 
 static volatile sig_atomic_t  quit;
@@ -184,6 +189,14 @@ static int
 more(void)
 {
     return nagain > 0 || (!quit && (conf.n == 0 || next < conf.n));
+}
+
+
+static int
+due(void)
+{
+    return nagain > 0 || conf.rate == 0
+           || next < conf.rate * (now() - begun) / 1000;
 }
 
 
@@ -292,8 +305,8 @@ add_request(conn_t *c, long number)
     }
 
     n = snprintf(c->out + c->out_len, BUFFER - c->out_len,
-                 "GET %s%s HTTP/1.1\r\nHost: mail.example.com\r\n%s%s\r\n",
-                 lines ? "" : conf.text,
+                 "%s %s%s HTTP/1.1\r\nHost: mail.example.com\r\n%s%s\r\n",
+                 conf.method, lines ? "" : conf.text,
                  lines ? lines[number % nlines].target : target,
                  conf.headers, seq);
 
@@ -311,7 +324,7 @@ fill(conn_t *c)
 {
     ssize_t  sent;
 
-    while (c->n < conf.depth && more()
+    while (c->n < conf.depth && more() && due()
            && c->out_len + TARGET_MAX + 2 * sizeof(conf.headers) < BUFFER)
     {
         add_request(c, nagain ? again[--nagain] : next++);
@@ -540,7 +553,7 @@ quantile(double part)
 
 
 static void
-report(double start, long unanswered)
+report(long unanswered)
 {
     int  i;
 
@@ -550,8 +563,9 @@ report(double start, long unanswered)
 
     printf("# sent %ld\n# answered %ld\n# retried %ld\n# lost %ld\n"
            "# unanswered %ld\n# ms %.0f\n# p50 %.1f\n# p99 %.1f\n"
-           "# max %.1f\n", next, answered, retried, lost, unanswered,
-           now() - start, quantile(0.5), quantile(0.99), longest);
+           "# max %.1f\n# last %.3f\n", next, answered, retried, lost,
+           unanswered, now() - begun, quantile(0.5), quantile(0.99), longest,
+           last_answer / 1000);
 
     if (conf.out && fclose(conf.out) != 0) {
         stop("write");
@@ -562,7 +576,7 @@ report(double start, long unanswered)
 static long
 run(conn_t *conns)
 {
-    int                 i, n;
+    int                 i, n, idle;
     long                busy;
     conn_t             *c;
     struct epoll_event  events[EVENTS];
@@ -576,6 +590,7 @@ run(conn_t *conns)
     }
 
     last_answer = now();
+    idle = 0;
 
     for ( ;; ) {
         busy = 0;
@@ -588,6 +603,16 @@ run(conn_t *conns)
             return 0;
         }
 
+        /* in turn, so that all connections are used at any rate */
+
+        for (i = 0; conf.rate && i < conf.conns && more() && due(); i++) {
+            idle = (idle + 1) % conf.conns;
+
+            if (conns[idle].n < conf.depth) {
+                fill(&conns[idle]);
+            }
+        }
+
         if (now() - last_answer > SILENCE) {
             return busy;
         }
@@ -595,7 +620,8 @@ run(conn_t *conns)
         /* many are looked through once for many events */
 
         for (i = 0; i < 16; i++) {
-            n = epoll_wait(ep, events, EVENTS, i ? 0 : 1000);
+            n = epoll_wait(ep, events, EVENTS,
+                           i ? 0 : conf.rate ? 1 : 1000);
 
             if (n <= 0) {
                 break;
@@ -625,8 +651,9 @@ options(int argc, char **argv)
 
     conf.conns = conf.depth = 1;
     conf.text = "/";
+    conf.method = "GET";
 
-    while ((ch = getopt(argc, argv, "c:d:n:f:t:H:k:o:sr")) != -1) {
+    while ((ch = getopt(argc, argv, "c:d:n:q:f:t:m:H:k:o:sr")) != -1) {
 
         switch (ch) {
 
@@ -640,6 +667,14 @@ options(int argc, char **argv)
 
         case 'n':
             conf.n = atol(optarg);
+            break;
+
+        case 'q':
+            conf.rate = atol(optarg);
+            break;
+
+        case 'm':
+            conf.method = optarg;
             break;
 
         case 'f':
@@ -692,7 +727,6 @@ int
 main(int argc, char **argv)
 {
     long           unanswered;
-    double         start;
     conn_t        *conns;
     struct rlimit  limit;
 
@@ -712,10 +746,10 @@ main(int argc, char **argv)
         stop("start");
     }
 
-    start = now();
+    begun = now();
     unanswered = run(conns);
 
-    report(start, unanswered);
+    report(unanswered);
     free(conns);
 
     return 0;
