@@ -77,6 +77,8 @@ void
 ngx_http_mtd_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_verdict_t *verdict)
 {
+    ngx_uint_t  line;
+
     ctx->state = NGX_HTTP_MTD_DECIDED;
     ctx->store = mlcf->store;
     ctx->status = ngx_http_mtd_refusal_status(ctx);
@@ -89,8 +91,13 @@ ngx_http_mtd_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
                                              - NGX_HTTP_MTD_RETRY_MIN + 1);
     }
 
+    line = ngx_http_mtd_damp(r, ctx);
+
     ngx_http_mtd_verdict(r, ctx, verdict);
-    ngx_http_mtd_refusal_log(r, ctx, verdict);
+
+    if (line) {
+        ngx_http_mtd_refusal_log(r, ctx, verdict);
+    }
 }
 
 

@@ -7,6 +7,9 @@
 #include "ngx_http_mtd_module.h"
 
 
+#define NGX_HTTP_MTD_STILL_REFUSED   10000      /* ms */
+
+
 /* what was found for each candidate; owner is its identity's number */
 
 typedef struct {
@@ -29,6 +32,9 @@ static void ngx_http_mtd_answered(ngx_http_request_t *r,
 static ngx_int_t ngx_http_mtd_find(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done);
+static ngx_uint_t ngx_http_mtd_still_refused(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    const mtd_hash_t *alias);
 static ngx_int_t ngx_http_mtd_ask(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id, ngx_uint_t n,
     ngx_mtd_lookup_pt done);
@@ -296,6 +302,13 @@ ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             return NGX_OK;
         }
 
+        if (ctx->state == NGX_HTTP_MTD_READ
+            && ngx_http_mtd_still_refused(r, ctx, mlcf,
+                                          &answers.answer[0].alias))
+        {
+            return NGX_OK;
+        }
+
     } else {
         ctx->several = 1;
 
@@ -312,6 +325,43 @@ ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     return rc;
+}
+
+
+/*
+ * A refused device that does not wait as it was asked to costs no lookup:
+ * what was known of it a moment ago may refuse it once more, and only that.
+ */
+
+static ngx_uint_t
+ngx_http_mtd_still_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, const mtd_hash_t *alias)
+{
+    mtd_facts_t       facts;
+    ngx_mtd_answer_t  answer;
+
+    if (!ngx_mtd_lookup_last(&ctx->store->lookups, alias,
+                             NGX_HTTP_MTD_STILL_REFUSED, &answer)
+        || !ngx_http_mtd_damped(&answer.device))
+    {
+        return 0;
+    }
+
+    facts = ctx->facts;
+
+    ngx_http_mtd_take(r, ctx, mlcf, &answer);
+
+    if (ctx->verdict.decision != MTD_ALLOW) {
+        return 1;
+    }
+
+    ngx_http_mtd_restore_variables(r, ctx);
+
+    ctx->facts = facts;
+    ctx->known = 0;
+    ctx->source = NGX_MTD_LOOKUP_NONE;
+
+    return 0;
 }
 
 

@@ -887,6 +887,8 @@ ngx_http_mtd_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_mtd_damp_flush();
+
     store = mmcf->stores.elts;
 
     for (i = 0; i < mmcf->stores.nelts; i++) {

@@ -276,6 +276,20 @@ void ngx_http_mtd_verdict(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 ngx_int_t ngx_http_mtd_reference(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
 
+/* ngx_http_mtd_damp.c: who is refused again and again */
+
+/* counts a refusal, sets retry_after; 1 if it may have a line in the log */
+
+ngx_uint_t ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx);
+
+/* 1 if the device comes before the end of what it was asked to wait */
+
+ngx_uint_t ngx_http_mtd_damped(const mtd_hash_t *device);
+
+/* those that had no line yet get one together */
+
+void ngx_http_mtd_damp_flush(void);
+
 /* ngx_http_mtd_private.c: connections that are never kept for others */
 
 void ngx_http_mtd_private_init(ngx_conf_t *cf);

@@ -250,6 +250,31 @@ ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
 }
 
 
+ngx_uint_t
+ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
+    ngx_msec_t age, ngx_mtd_answer_t *answer)
+{
+    ngx_mtd_alias_t   alias;
+    ngx_mtd_device_t  device;
+
+    if (!ngx_mtd_zone_alias(lookups->zone, key, &alias)
+        || alias.entry.fetched + age <= ngx_current_msec
+        || !ngx_mtd_zone_device(lookups->zone, &alias.device, &device)
+        || device.entry.fetched + age <= ngx_current_msec)
+    {
+        return 0;
+    }
+
+    answer->alias = *key;
+    answer->device = alias.device;
+    answer->source = NGX_MTD_LOOKUP_HIT;
+    answer->record = device.record;
+    ngx_str_null(&answer->groups);
+
+    return 1;
+}
+
+
 ngx_int_t
 ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup)
 {

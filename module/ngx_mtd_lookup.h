@@ -126,6 +126,14 @@ ngx_uint_t ngx_mtd_lookup_known(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *alias, ngx_mtd_answer_t *answer);
 
 /*
+ * What the zone has of an alias, if it is not older than that, whether this
+ * worker is told of changes or not.
+ */
+
+ngx_uint_t ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *alias, ngx_msec_t age, ngx_mtd_answer_t *answer);
+
+/*
  * lookups, pool, done, data, n and each slot's kind and value are set.
  * NGX_OK: all slots are answered, done is not called.  NGX_AGAIN: it will
  * be, unless the lookup is cancelled first.
