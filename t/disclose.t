@@ -7,6 +7,7 @@ use MTD;
 add_block_preprocessor(sub {
     my ($block) = @_;
     $block->set_value(device => "d1 action=block\n"
+                                . join('', map { "n$_ action=block\n" } 1 .. 20)
                                 . 'ok threat=secured compliance=compliant');
 });
 
@@ -51,7 +52,7 @@ mtd block: admin_block, reference:
 --- then
 my %seen;
 for (1 .. 20) {
-    my $reference = http('GET', '/x', 'X-Device: d1')->{'x-mtd-reference'};
+    my $reference = http('GET', '/x', "X-Device: n$_")->{'x-mtd-reference'};
     $seen{$reference} = 1;
     like error_log(), qr/reference: $reference, device: [0-9a-f]{16}, threat: unknown, compliance: unknown, policy: p, protocol: other,/,
          'in the log';

@@ -31,6 +31,8 @@ lib=$(tests/tools/test-nginx.sh)
 [ -n "$lib" ] || lib=$(dirname "$(perl -MTest::Nginx::Socket \
                         -e 'print $INC{"Test/Nginx/Util.pm"}')")/../..
 
+promtool=$(tests/tools/promtool.sh)
+
 tests/tools/deps.sh debootstrap
 mkdir -p "$root"
 
@@ -73,6 +75,7 @@ mkdir -p "$root/src"
 tar --exclude=./build --exclude=./.git -cf - . | tar -C "$root/src" -xf -
 mkdir -p "$root/test-nginx/Test"
 cp -a "$lib"/Test/Nginx* "$root/test-nginx/Test/"
+cp "$promtool" "$root/usr/local/bin/promtool"
 
 chroot "$root" /bin/bash -euc '
     cd /src

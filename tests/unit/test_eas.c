@@ -466,6 +466,43 @@ test_eas_vectors(void **state)
 }
 
 
+/* each has a name, which is read as what it names */
+
+static void
+test_eas_names(void **state)
+{
+    int               len;
+    char              query[64];
+    unsigned          i, n;
+    mtd_eas_t         eas;
+    const mtd_str_t  *name;
+
+    for (i = 0, n = 0; i <= MTD_EAS_COMMAND_N; i++) {
+        name = mtd_eas_command_name(i);
+
+        if (name->len == 0) {
+            continue;
+        }
+
+        n++;
+        len = snprintf(query, sizeof(query), "DeviceId=a&Cmd=%.*s",
+                       (int) name->len, (char *) name->data);
+
+        assert_int_equal(test_parse(&eas, query, len), MTD_EAS_OK);
+        assert_int_equal(eas.command, i);
+    }
+
+    assert_int_equal(n, 24);
+
+    name = mtd_eas_command_name(MTD_EAS_ITEM_OPERATIONS);
+    assert_int_equal(name->len, 14);
+    assert_memory_equal(name->data, "ItemOperations", 14);
+
+    assert_int_equal(mtd_eas_command_name(5)->len, 0);
+    assert_int_equal(mtd_eas_command_name(~0U)->len, 0);
+}
+
+
 static void
 test_eas_malformed(void **state)
 {
@@ -638,6 +675,7 @@ main(void)
 
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_eas_vectors),
+        cmocka_unit_test(test_eas_names),
         cmocka_unit_test(test_eas_malformed),
         cmocka_unit_test(test_eas_nul),
         cmocka_unit_test(test_eas_blobs),

@@ -77,5 +77,9 @@ typedef struct {
 
 int mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args);
 
+/* "FolderSync"; a static string, empty if there is no such command */
+
+const mtd_str_t *mtd_eas_command_name(unsigned command);
+
 
 #endif /* _MTD_EAS_H_INCLUDED_ */

@@ -14,11 +14,15 @@
 
 typedef struct {
     ngx_int_t    kind;
+    ngx_int_t    protocol;          /* index of $mtd_protocol */
 } ngx_http_mtd_eas_main_conf_t;
 
 
 static ngx_int_t ngx_http_mtd_eas_identify(ngx_http_request_t *r,
     ngx_uint_t protocol, ngx_http_mtd_identity_t *id);
+
+static ngx_int_t ngx_http_mtd_eas_command_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_mtd_eas_create_main_conf(ngx_conf_t *cf);
@@ -63,6 +67,15 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_eas_hook = {
     ngx_http_mtd_eas_identify,
     NULL,
     NULL
+};
+
+
+static ngx_http_variable_t  ngx_http_mtd_eas_variables[] = {
+
+    { ngx_string("mtd_command"), NULL, ngx_http_mtd_eas_command_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
 };
 
 
@@ -115,10 +128,55 @@ ngx_http_mtd_eas_identify(ngx_http_request_t *r, ngx_uint_t protocol,
 }
 
 
+/* the one that is decided on, also in subrequests */
+
+static ngx_int_t
+ngx_http_mtd_eas_command_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    mtd_eas_t                      eas;
+    mtd_str_t                      args;
+    const mtd_str_t               *name;
+    ngx_http_variable_value_t     *protocol;
+    ngx_http_mtd_eas_main_conf_t  *emcf;
+
+    v->not_found = 1;
+
+    emcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_eas_module);
+
+    protocol = ngx_http_get_flushed_variable(r, emcf->protocol);
+
+    if (protocol == NULL || protocol->not_found || protocol->len != 3
+        || ngx_strncmp(protocol->data, "eas", 3) != 0)
+    {
+        return NGX_OK;
+    }
+
+    args.len = r->main->args.len;
+    args.data = r->main->args.data;
+
+    if (mtd_eas_parse(&eas, &args) != MTD_EAS_OK) {
+        return NGX_OK;
+    }
+
+    name = mtd_eas_command_name(eas.command);
+
+    v->len = name->len;
+    v->data = name->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf)
 {
     ngx_str_t                      kind = ngx_string("eas");
+    ngx_str_t                      protocol = ngx_string("mtd_protocol");
+    ngx_http_variable_t           *var, *v;
     ngx_http_mtd_api_t            *api;
     ngx_http_mtd_eas_main_conf_t  *emcf;
 
@@ -131,6 +189,20 @@ ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf)
 
     emcf->kind = api->add_kind(cf, &kind);
     if (emcf->kind == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    for (v = ngx_http_mtd_eas_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+    }
+
+    emcf->protocol = ngx_http_get_variable_index(cf, &protocol);
+    if (emcf->protocol == NGX_ERROR) {
         return NGX_ERROR;
     }
 
