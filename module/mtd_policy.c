@@ -12,6 +12,9 @@
  * word; the order of the steps is the order of the reasons.
  */
 
+static mtd_verdict_t mtd_policy_decide(const mtd_policy_t *policy,
+    const mtd_facts_t *facts, const mtd_record_t *rec, uint32_t now);
+static int mtd_policy_bypassed(unsigned reason);
 static int mtd_policy_request(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_facts_t *facts);
 static int mtd_policy_lookup(mtd_verdict_t *v, const mtd_policy_t *policy,
@@ -40,6 +43,24 @@ mtd_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
 {
     mtd_verdict_t  v;
 
+    v = mtd_policy_decide(policy, facts, rec, now);
+
+    if (v.decision != MTD_ALLOW && facts->bypass && policy && policy->bypass
+        && mtd_policy_bypassed(v.reason))
+    {
+        mtd_policy_set(&v, MTD_ALLOW, MTD_REASON_BYPASS);
+    }
+
+    return v;
+}
+
+
+static mtd_verdict_t
+mtd_policy_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
+    const mtd_record_t *rec, uint32_t now)
+{
+    mtd_verdict_t  v;
+
     if (mtd_policy_request(&v, policy, facts)
         || mtd_policy_lookup(&v, policy, facts, rec)
         || mtd_policy_action(&v, policy, rec)
@@ -62,6 +83,35 @@ mtd_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
 }
 
 
+/*
+ * What is held against a device, or not known of it.  What is wrong with the
+ * request itself, and what the administrator has said of this very device,
+ * is no part of an emergency.
+ */
+
+static int
+mtd_policy_bypassed(unsigned reason)
+{
+    switch (reason) {
+
+    case MTD_REASON_UNIDENTIFIED:
+    case MTD_REASON_STORE_UNAVAILABLE:
+    case MTD_REASON_UNKNOWN_DEVICE:
+    case MTD_REASON_COMPROMISED:
+    case MTD_REASON_THREAT_LEVEL:
+    case MTD_REASON_THREAT_MISSING:
+    case MTD_REASON_THREAT_STALE:
+    case MTD_REASON_NOT_ENROLLED:
+    case MTD_REASON_NONCOMPLIANT:
+    case MTD_REASON_GRACE_OVER:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
 mtd_verdict_t
 mtd_stricter_verdict(mtd_verdict_t a, mtd_verdict_t b)
 {
@@ -75,7 +125,13 @@ mtd_stricter_verdict(mtd_verdict_t a, mtd_verdict_t b)
         return (rank[a.decision] > rank[b.decision]) ? a : b;
     }
 
-    return (a.reason <= b.reason) ? a : b;
+    /* a record that was refused but for the bypass is worth telling */
+
+    if (b.reason == MTD_REASON_BYPASS) {
+        return b;
+    }
+
+    return (a.reason == MTD_REASON_BYPASS || a.reason <= b.reason) ? a : b;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     uint8_t    on_threat;           /* MTD_BLOCK or MTD_REMEDIATE */
     uint8_t    on_noncompliant;     /* MTD_BLOCK or MTD_REMEDIATE */
     uint8_t    store_failure;       /* MTD_ALLOW or MTD_BLOCK */
+    uint8_t    bypass;              /* 1: a break-glass bypass is honoured */
     uint32_t   max_age;             /* seconds, 0: reports do not age */
 } mtd_policy_t;
 
@@ -44,6 +45,7 @@ typedef struct {
     unsigned   unidentified:1;
     unsigned   failed:1;            /* the store did not say */
     unsigned   stale:1;             /* the record outlived its freshness */
+    unsigned   bypass:1;            /* the administrators let devices pass */
 } mtd_facts_t;
 
 
@@ -64,7 +66,7 @@ mtd_verdict_t mtd_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
 /*
  * Of two records that are found for one identity each is decided on, and
  * this verdict stands: block before remediate before allow, then the reason
- * that comes first in the list.
+ * that comes first in the list, which a bypass does.
  */
 
 mtd_verdict_t mtd_stricter_verdict(mtd_verdict_t a, mtd_verdict_t b);

@@ -84,7 +84,8 @@ static const mtd_str_t  mtd_words_reason[MTD_REASON_N] = {
     mtd_word("grace_over"),
     mtd_word("not_enrolled"),
     mtd_word("policy_error"),
-    mtd_word("store_unavailable")
+    mtd_word("store_unavailable"),
+    mtd_word("bypass")
 };
 
 

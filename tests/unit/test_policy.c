@@ -225,7 +225,37 @@ test_report(const char *what, const mtd_policy_t *policy,
 }
 
 
-/* one policy and record, fresh and stale */
+/* what a bypass makes of a verdict without one */
+
+static mtd_verdict_t
+test_bypassed(mtd_verdict_t v)
+{
+    unsigned  i;
+
+    static const unsigned  kept[] = {
+        MTD_REASON_MALFORMED, MTD_REASON_PATH_REFUSED, MTD_REASON_POLICY_ERROR,
+        MTD_REASON_AMBIGUOUS, MTD_REASON_IDENTITY_MISMATCH,
+        MTD_REASON_ADMIN_BLOCK, MTD_REASON_WIPE_PENDING
+    };
+
+    if (v.decision == MTD_ALLOW) {
+        return v;
+    }
+
+    for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (v.reason == kept[i]) {
+            return v;
+        }
+    }
+
+    v.decision = MTD_ALLOW;
+    v.reason = MTD_REASON_BYPASS;
+
+    return v;
+}
+
+
+/* one policy and record: fresh, stale, and with a bypass */
 
 static unsigned
 test_one(const mtd_policy_t *policy, const mtd_record_t *rec)
@@ -249,7 +279,8 @@ test_one(const mtd_policy_t *policy, const mtd_record_t *rec)
         }
 
         if ((v[stale].decision == MTD_ALLOW)
-            != (v[stale].reason <= MTD_REASON_FAILURE_ALLOWED))
+            != (v[stale].reason <= MTD_REASON_FAILURE_ALLOWED
+                || v[stale].reason == MTD_REASON_BYPASS))
         {
             test_report("reason", policy, rec, stale, v[stale], expected);
         }
@@ -267,7 +298,17 @@ test_one(const mtd_policy_t *policy, const mtd_record_t *rec)
         test_report("stale", policy, rec, 1, v[1], v[0]);
     }
 
-    return 2;
+    facts.bypass = 1;
+
+    v[0] = test_decide(policy, &facts, rec);
+    expected = policy->bypass ? test_bypassed(v[1]) : v[1];
+
+    if (v[0].decision != expected.decision || v[0].reason != expected.reason)
+    {
+        test_report("bypass", policy, rec, 1, v[0], expected);
+    }
+
+    return 3;
 }
 
 
@@ -343,6 +384,7 @@ test_every_record(void **state)
                     policy.compliance = switches & 1;
                     policy.grace = (switches >> 1) & 1;
                     policy.max_age = (switches & 4) ? TEST_MAX_AGE : 0;
+                    policy.bypass = (switches & 4) ? 1 : 0;
                     policy.on_threat = (switches & 8) ? MTD_BLOCK
                                                       : MTD_REMEDIATE;
                     policy.on_noncompliant = (switches & 8) ? MTD_REMEDIATE
@@ -371,6 +413,7 @@ test_facts_set(mtd_facts_t *facts, unsigned set)
     facts->unidentified = (set >> 7) & 1;
     facts->failed = (set >> 8) & 1;
     facts->stale = (set >> 9) & 1;
+    facts->bypass = (set >> 10) & 1;
 }
 
 
@@ -448,17 +491,22 @@ test_every_fact(void **state)
 
     n = 0;
 
-    for (words = 0; words < 18; words++) {
+    for (words = 0; words < 36; words++) {
         policy.unidentified = words % 3;
         policy.unknown_device = words / 3 % 3;
-        policy.store_failure = (words < 9) ? MTD_ALLOW : MTD_BLOCK;
+        policy.store_failure = (words % 18 < 9) ? MTD_ALLOW : MTD_BLOCK;
+        policy.bypass = (words < 18) ? 0 : 1;
 
-        for (set = 0; set < 1024; set++) {
+        for (set = 0; set < 2048; set++) {
             test_facts_set(&facts, set);
 
             for (i = 0; i < 3; i++) {
                 v = test_decide(&policy, &facts, recs[i]);
                 expected = test_facts_expected(set, &policy, recs[i]);
+
+                if (facts.bypass && policy.bypass) {
+                    expected = test_bypassed(expected);
+                }
 
                 if (v.decision != expected.decision
                     || v.reason != expected.reason)
@@ -495,7 +543,7 @@ test_no_policy(void **state)
     rec.threat = MTD_THREAT_SECURED;
     rec.action = MTD_ACTION_ALLOW;
 
-    for (set = 0; set < 1024; set++) {
+    for (set = 0; set < 2048; set++) {
         test_facts_set(&facts, set);
 
         v = test_decide(NULL, &facts, &rec);
@@ -705,6 +753,15 @@ test_verdict(unsigned n)
 }
 
 
+/* of reasons for one decision: the bypass, then the list */
+
+static int
+test_rank(mtd_verdict_t v)
+{
+    return (v.reason == MTD_REASON_BYPASS) ? -1 : v.reason;
+}
+
+
 /* the verdicts of many records in any order come to one */
 
 static void
@@ -731,7 +788,8 @@ test_stricter(void **state)
             assert_true(order[v.decision] >= order[b.decision]);
 
             if (a.decision == b.decision) {
-                assert_true(v.reason <= a.reason && v.reason <= b.reason);
+                assert_true(test_rank(v) <= test_rank(a)
+                            && test_rank(v) <= test_rank(b));
             }
 
             for (k = 0; k < n; k++) {
