@@ -39,8 +39,6 @@ static int mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command,
 static const mtdctl_command_t *mtdctl_command(int argc, char **argv);
 static int mtdctl_help(int argc, char **argv,
     const mtdctl_command_t *command);
-static int mtdctl_duration(mtdctl_t *ctl, const char *name, const char *text,
-    long *seconds);
 static int mtdctl_secret_file(mtdctl_t *ctl, const char *name,
     const char *path, mtd_str_t *secret);
 static int mtdctl_secret_read(mtdctl_t *ctl, const char *name,
@@ -105,6 +103,22 @@ static const mtdctl_command_t  mtdctl_commands[] = {
       "A device that would not change is left alone until half of its TTL\n"
       "is over.\n" },
 
+    { "bypass", "status", 0, 0, 0, mtdctl_bypass_status,
+      "bypass status",
+      "Tells whether devices are let pass, until when, by whom and why.\n"
+      "Exit status 1: they are not.\n" },
+
+    { "bypass", "end", 0, 0, 0, mtdctl_bypass_end,
+      "bypass end",
+      "Ends the bypass before its time.\n" },
+
+    { "bypass", NULL, 1, 1, 0, mtdctl_bypass,
+      "bypass DURATION --why TEXT",
+      "Break-glass: for 1m to 24h all gates let pass what they would refuse\n"
+      "for its device, but for devices with action=block or wipe and\n"
+      "policies with \"bypass off\".  It ends by itself; \"bypass end\" ends\n"
+      "it before.\n" },
+
     { "name", "device", 1, 1, 1, mtdctl_name_device,
       "name device ID",
       "Prints the name of the device's key in Redis.\n" },
@@ -141,11 +155,12 @@ static const char  mtdctl_options_help[] =
     "  --json                        print JSON, one object a line\n"
     "  --force                       take an alias from another device\n"
     "  --strict, --format FORMAT     see import\n"
+    "  --why TEXT                    see bypass\n"
     "  --help, --version\n"
     "\n"
     "Exit status:\n"
     "  0  done\n"
-    "  1  there is no such device or alias\n"
+    "  1  there is no such device or alias, or no bypass\n"
     "  2  wrong usage or bad value, nothing was written; or import skipped\n"
     "     bad rows\n"
     "  3  Redis could not be reached or refused, or a file could not be\n"
@@ -171,6 +186,7 @@ static const struct option  mtdctl_options[] = {
     { "json", no_argument, NULL, 'j' },
     { "force", no_argument, NULL, 'F' },
     { "strict", no_argument, NULL, 's' },
+    { "why", required_argument, NULL, 'w' },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'v' },
     { NULL, 0, NULL, 0 }
@@ -295,6 +311,11 @@ mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command, int argc,
                            " together");
     }
 
+    if (ctl->why && command->run != mtdctl_bypass) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--why is of no use but with"
+                           " bypass DURATION");
+    }
+
     if (!command->offline) {
         mtdctl_who(ctl);
 
@@ -405,6 +426,10 @@ mtdctl_option(mtdctl_t *ctl, int option, const char *value, int *help)
         ctl->format = value;
         return 0;
 
+    case 'w':
+        ctl->why = value;
+        return 0;
+
     case 'j':
         ctl->json = 1;
         return 0;
@@ -474,7 +499,7 @@ mtdctl_help(int argc, char **argv, const mtdctl_command_t *command)
 }
 
 
-static int
+int
 mtdctl_duration(mtdctl_t *ctl, const char *name, const char *text,
     long *seconds)
 {

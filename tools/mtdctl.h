@@ -101,6 +101,7 @@ typedef struct {
     unsigned          insecure:1;   /* whoever answers */
 
     const char       *format;       /* of an import, NULL: by its name */
+    const char       *why;          /* of a bypass */
     unsigned          json:1;
     unsigned          force:1;
     unsigned          strict:1;
@@ -116,6 +117,12 @@ typedef struct {
     mtdctl_block_t   *blocks;
     char              error[1024];
 } mtdctl_t;
+
+
+/* mtdctl.c: 90, 90s, 30m, 4h, 7d; name is for the message */
+
+int mtdctl_duration(mtdctl_t *ctl, const char *name, const char *text,
+    long *seconds);
 
 
 /* mtdctl_text.c */
@@ -258,6 +265,8 @@ void mtdctl_record_reported(mtdctl_t *ctl, mtdctl_pairs_t *record,
 
 int mtdctl_audit_check(mtdctl_t *ctl);
 void mtdctl_audit(mtdctl_t *ctl, const char *what, const mtd_str_t *key);
+void mtdctl_audit_bypass(mtdctl_t *ctl, const char *what, long long until,
+    const mtd_str_t *why);
 void mtdctl_audit_expire(mtdctl_t *ctl);
 
 
@@ -298,6 +307,9 @@ int mtdctl_alias_get(mtdctl_t *ctl, int argc, char **argv);
 int mtdctl_alias_erase(mtdctl_t *ctl, int argc, char **argv);
 int mtdctl_alias_list(mtdctl_t *ctl, int argc, char **argv);
 int mtdctl_import(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_bypass(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_bypass_status(mtdctl_t *ctl, int argc, char **argv);
+int mtdctl_bypass_end(mtdctl_t *ctl, int argc, char **argv);
 
 
 /* mtdctl_rows.c: a table or JSON Lines, row by row */

@@ -58,6 +58,22 @@ mtdctl_audit_check(mtdctl_t *ctl)
 }
 
 
+static void
+mtdctl_audit_begin(mtdctl_t *ctl, const mtd_str_t *audit, const char *what)
+{
+    mtdctl_redis_begin(ctl, "XADD");
+    mtdctl_redis_arg(ctl, audit);
+    mtdctl_redis_text(ctl, "MAXLEN");
+    mtdctl_redis_text(ctl, "~");
+    mtdctl_redis_text(ctl, MTDCTL_AUDIT);
+    mtdctl_redis_text(ctl, "*");
+    mtdctl_redis_text(ctl, "who");
+    mtdctl_redis_text(ctl, ctl->who);
+    mtdctl_redis_text(ctl, "what");
+    mtdctl_redis_text(ctl, what);
+}
+
+
 /* the device is named as in its key, so that a pseudonym stays one */
 
 void
@@ -72,18 +88,26 @@ mtdctl_audit(mtdctl_t *ctl, const char *what, const mtd_str_t *key)
     id.data = key->data + skip;
     id.len = key->len - skip;
 
-    mtdctl_redis_begin(ctl, "XADD");
-    mtdctl_redis_arg(ctl, &audit);
-    mtdctl_redis_text(ctl, "MAXLEN");
-    mtdctl_redis_text(ctl, "~");
-    mtdctl_redis_text(ctl, MTDCTL_AUDIT);
-    mtdctl_redis_text(ctl, "*");
-    mtdctl_redis_text(ctl, "who");
-    mtdctl_redis_text(ctl, ctl->who);
-    mtdctl_redis_text(ctl, "what");
-    mtdctl_redis_text(ctl, what);
+    mtdctl_audit_begin(ctl, &audit, what);
     mtdctl_redis_text(ctl, "id");
     mtdctl_redis_arg(ctl, &id);
+    mtdctl_redis_end(ctl);
+}
+
+
+void
+mtdctl_audit_bypass(mtdctl_t *ctl, const char *what, long long until,
+    const mtd_str_t *why)
+{
+    mtd_str_t  audit;
+
+    audit = mtdctl_audit_key(ctl);
+
+    mtdctl_audit_begin(ctl, &audit, what);
+    mtdctl_redis_text(ctl, "until");
+    mtdctl_redis_number(ctl, (long) until);
+    mtdctl_redis_text(ctl, "why");
+    mtdctl_redis_arg(ctl, why);
     mtdctl_redis_end(ctl);
 }
 
