@@ -68,6 +68,7 @@ typedef struct {
     ngx_uint_t                 on_threat;
     ngx_uint_t                 on_noncompliant;
     ngx_uint_t                 store_failure;
+    ngx_uint_t                 bypass;
 } ngx_http_mtd_rules_t;
 
 
@@ -413,6 +414,13 @@ static ngx_command_t  ngx_http_mtd_policy_commands[] = {
       0,
       offsetof(ngx_http_mtd_rules_t, store_failure),
       &ngx_http_mtd_failure_hint },
+
+    { ngx_string("bypass"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_rules_t, bypass),
+      &ngx_http_mtd_switch_hint },
 
       ngx_null_command
 };
@@ -1230,6 +1238,7 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_conf_init_uint_value(rules.on_threat, MTD_REMEDIATE);
     ngx_conf_init_uint_value(rules.on_noncompliant, MTD_REMEDIATE);
     ngx_conf_init_uint_value(rules.store_failure, MTD_BLOCK);
+    ngx_conf_init_uint_value(rules.bypass, 1);
 
     policy = &(*elt)->policy;
 
@@ -1244,6 +1253,7 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     policy->on_threat = rules.on_threat;
     policy->on_noncompliant = rules.on_noncompliant;
     policy->store_failure = rules.store_failure;
+    policy->bypass = rules.bypass;
 
     return NGX_CONF_OK;
 }

@@ -92,7 +92,8 @@ ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
     ctx->state = NGX_HTTP_MTD_DECIDED;
     ngx_http_mtd_count(ctx);
 
-    if (mlcf->cut && ctx->identified
+    if (mlcf->cut
+        && (ctx->identified || ctx->verdict.reason == MTD_REASON_BYPASS)
         && ngx_http_mtd_open_add(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -117,6 +118,7 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     /* the last record may have had another policy */
 
     ctx->facts.exempt = 0;
+    ctx->facts.bypass = ngx_mtd_bypass_holds(&ctx->store->zone);
     ctx->judging = 1;
     ctx->facts.policy_error = (ngx_http_mtd_policy_of(r, ctx, mlcf)
                                != NGX_OK);

@@ -246,7 +246,20 @@ ngx_http_mtd_identify_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_exchange_variables(r, ctx);
 
     n = ngx_http_mtd_identities(r, ctx, id);
-    rc = n ? ngx_http_mtd_find(r, ctx, mlcf, id, n, done) : NGX_DECLINED;
+
+    if (n) {
+        rc = ngx_http_mtd_find(r, ctx, mlcf, id, n, done);
+
+    } else if (ctx->verdict.reason == MTD_REASON_BYPASS) {
+
+        /* it had none in the first place */
+
+        ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
+        rc = NGX_OK;
+
+    } else {
+        rc = NGX_DECLINED;
+    }
 
     ngx_http_mtd_return_variables(r, ctx);
 

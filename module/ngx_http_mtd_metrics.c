@@ -14,7 +14,7 @@
 
 
 #define NGX_HTTP_MTD_METRICS_LINE    256    /* bytes, without names */
-#define NGX_HTTP_MTD_METRICS_GAUGES  16     /* lines of a store */
+#define NGX_HTTP_MTD_METRICS_GAUGES  24     /* lines of a store */
 
 
 typedef struct {
@@ -45,6 +45,8 @@ static u_char *ngx_http_mtd_metrics_times(u_char *p,
 static u_char *ngx_http_mtd_metrics_zone(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 static u_char *ngx_http_mtd_metrics_links(u_char *p,
+    ngx_http_mtd_metrics_t *m, ngx_uint_t n);
+static u_char *ngx_http_mtd_metrics_bypass(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 
 
@@ -143,6 +145,7 @@ ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
 
     p = ngx_http_mtd_metrics_zone(p, m, n);
     p = ngx_http_mtd_metrics_links(p, m, n);
+    p = ngx_http_mtd_metrics_bypass(p, m, n);
 
     body->len = p - body->data;
 
@@ -390,6 +393,31 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
                             &m[i].store->name, ngx_mtd_store_health_name(k),
                             k == health);
         }
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_mtd_metrics_bypass(u_char *p, ngx_http_mtd_metrics_t *m,
+    ngx_uint_t n)
+{
+    ngx_uint_t             i;
+    ngx_mtd_zone_bypass_t  b;
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_bypass", "gauge",
+                                  "Seconds for which refusals of devices are "
+                                  "off, 0 if they are on.");
+
+    for (i = 0; i < n; i++) {
+
+        if (!ngx_mtd_bypass_get(&m[i].store->zone, &b)) {
+            b.until = ngx_time();
+        }
+
+        p = ngx_sprintf(p, "mtd_bypass{store=\"%V\"} %uL\n",
+                        &m[i].store->name, b.until - (uint64_t) ngx_time());
     }
 
     return p;

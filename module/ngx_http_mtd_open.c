@@ -321,6 +321,12 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
 {
     ngx_mtd_answer_t  answer;
 
+    if (ctx->verdict.reason == MTD_REASON_BYPASS
+        && !ngx_mtd_bypass_holds(&opens->store->zone))
+    {
+        return 0;
+    }
+
     if (ctx->several || ctx->unsure
         || (ctx->until && ctx->until <= ngx_time())
         || !ngx_mtd_lookup_known(&opens->store->lookups, &ctx->alias,
@@ -365,8 +371,9 @@ static void
 ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before)
 {
-    if (ctx->source == NGX_MTD_LOOKUP_ERROR
-        || ctx->source == NGX_MTD_LOOKUP_STALE)
+    if ((ctx->source == NGX_MTD_LOOKUP_ERROR
+         || ctx->source == NGX_MTD_LOOKUP_STALE)
+        && before->verdict.reason != MTD_REASON_BYPASS)
     {
         /* redis has failed, which is no change of the device */
 

@@ -8,7 +8,7 @@
 
 
 #define NGX_HTTP_MTD_STATUS_STORE                                             \
-    (4096 + (NGX_MTD_COUNT_N) * (64 + NGX_INT64_LEN))
+    (4096 + 12 * NGX_MTD_BYPASS_TEXT + (NGX_MTD_COUNT_N) * (64 + NGX_INT64_LEN))
 
 
 typedef enum {
@@ -26,6 +26,7 @@ static ngx_int_t ngx_http_mtd_status_json(ngx_http_request_t *r,
     ngx_array_t *stores, ngx_str_t *body);
 static u_char *ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
+static u_char *ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store);
 
 
 static const char  *ngx_http_mtd_status_counters[] = {
@@ -249,6 +250,7 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
     p = ngx_sprintf(p, "\",");
 
     p = ngx_http_mtd_status_link(p, store);
+    p = ngx_http_mtd_status_bypass(p, store);
 
     p = ngx_sprintf(p, "\"zone\":{\"size\":%uz,"
                     "\"devices\":{\"used\":%uz,\"capacity\":%uz},"
@@ -292,4 +294,23 @@ ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
                        ngx_http_mtd_status_states[store->link.redis.state],
                        trusted ? "true" : "false",
                        ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
+}
+
+
+static u_char *
+ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store)
+{
+    ngx_mtd_zone_bypass_t  b;
+
+    if (!ngx_mtd_bypass_get(&store->zone, &b)) {
+        return ngx_sprintf(p, "\"bypass\":null,");
+    }
+
+    p = ngx_sprintf(p, "\"bypass\":{\"until\":%uL,\"since\":%uL,\"by\":\"",
+                    b.until, b.word.since);
+    p = (u_char *) ngx_escape_json(p, b.word.by.data, b.word.by.len);
+    p = ngx_sprintf(p, "\",\"why\":\"");
+    p = (u_char *) ngx_escape_json(p, b.word.why.data, b.word.why.len);
+
+    return ngx_sprintf(p, "\"},");
 }

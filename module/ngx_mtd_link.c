@@ -101,16 +101,19 @@ ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_link_t *link = data;
 
-    u_char      id[NGX_INT64_LEN], buf[2][MTD_PREFIX_MAX + 8];
-    ngx_str_t   argv[10], *prefix;
+    u_char      id[NGX_INT64_LEN], buf[3][MTD_PREFIX_MAX + 8];
+    ngx_str_t   argv[12], *prefix;
     ngx_uint_t  i;
 
     static ngx_str_t  tracking[] = {
         ngx_string("CLIENT"), ngx_string("TRACKING"), ngx_string("ON"),
         ngx_string("REDIRECT"), ngx_null_string, ngx_string("BCAST"),
         ngx_string("PREFIX"), ngx_null_string,
+        ngx_string("PREFIX"), ngx_null_string,
         ngx_string("PREFIX"), ngx_null_string
     };
+
+    static const char  *names[] = { "device:", "alias:", "bypass" };
 
     if (rc != NGX_OK) {
         return;
@@ -127,16 +130,15 @@ ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     argv[4].data = id;
     argv[4].len = ngx_sprintf(id, "%L", reply->value[0].integer) - id;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 3; i++) {
         prefix = &argv[7 + 2 * i];
         prefix->data = buf[i];
-        prefix->len = ngx_sprintf(buf[i], "%*s%s:", link->names->prefix.len,
-                                  link->names->prefix.data,
-                                  i ? "alias" : "device")
+        prefix->len = ngx_sprintf(buf[i], "%*s%s", link->names->prefix.len,
+                                  link->names->prefix.data, names[i])
                       - buf[i];
     }
 
-    if (ngx_mtd_redis_command(&link->redis, argv, 10, ngx_mtd_link_tracking,
+    if (ngx_mtd_redis_command(&link->redis, argv, 12, ngx_mtd_link_tracking,
                               link)
         != NGX_OK)
     {

@@ -21,6 +21,7 @@ static void ngx_mtd_store_shutdown(void *data);
 static void ngx_mtd_store_moved(void *data);
 static void ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
     const mtd_hash_t *device);
+static void ngx_mtd_store_bypass_over(void *data);
 
 
 ngx_int_t
@@ -122,6 +123,14 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     store->link.on_moved = ngx_mtd_store_moved;
     store->link.on_changed = ngx_mtd_store_changed;
     store->link.data = store;
+
+    store->bypass.zone = &store->zone;
+    store->bypass.redis = data;
+    store->bypass.names = &store->names;
+    store->bypass.on_over = ngx_mtd_store_bypass_over;
+    store->bypass.data = store;
+
+    ngx_mtd_bypass_init(&store->bypass, log);
 
     store->lost = ngx_current_msec;
 
@@ -228,6 +237,7 @@ ngx_mtd_store_ready(void *data)
                            store->data.peer.socklen);
     }
 
+    ngx_mtd_bypass_ready(&store->bypass);
     ngx_mtd_lookup_ready(&store->lookups);
 }
 
@@ -265,7 +275,22 @@ ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
 {
     ngx_mtd_store_t *store = data;
 
-    store->on_changed(store->owner, changed, device);
+    if (changed == NGX_MTD_CHANGED_ALL || changed == NGX_MTD_CHANGED_BYPASS) {
+        ngx_mtd_bypass_changed(&store->bypass);
+    }
+
+    if (changed != NGX_MTD_CHANGED_BYPASS) {
+        store->on_changed(store->owner, changed, device);
+    }
+}
+
+
+static void
+ngx_mtd_store_bypass_over(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    store->on_changed(store->owner, NGX_MTD_CHANGED_ALL, NULL);
 }
 
 

@@ -18,6 +18,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_mtd_bypass.h"
 #include "ngx_mtd_link.h"
 #include "ngx_mtd_lookup.h"
 
@@ -50,6 +51,7 @@ typedef struct {
     ngx_mtd_redis_t          data;
     ngx_mtd_link_t           link;
     ngx_mtd_lookups_t        lookups;
+    ngx_mtd_bypass_t         bypass;
     ngx_msec_t               lost;          /* data, or the worker's start */
     ngx_uint_t               up;            /* unsigned  up:1; of data */
 

@@ -45,6 +45,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         server;                /* whose data this is */
     uint64_t         cover_since;
     uint64_t         cover_to;
+    ngx_mtd_zone_bypass_t  bypass;
     int64_t          used[NGX_MTD_ZONE_TABLES];
     u_char          *tables;
     size_t           size;                  /* of tables */
@@ -225,6 +226,7 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
     }
 
     zone->valid_from = &sh->valid_from;
+    zone->bypass = &sh->bypass;
     zone->counters = (ngx_atomic_t *) sh->counters;
 }
 
@@ -436,6 +438,10 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
 
     alias = 0;
 
+    if (len == 6 && ngx_strncmp(name, "bypass", 6) == 0) {
+        return NGX_MTD_CHANGED_BYPASS;
+    }
+
     if (len > 7 && ngx_strncmp(name, "device:", 7) == 0) {
         hash = ngx_mtd_zone_device_hash(zone, name + 7, len - 7);
 
@@ -630,6 +636,14 @@ ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server)
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_serves(ngx_mtd_zone_t *zone)
+{
+    return zone->server == __atomic_load_n(&zone->sh->server,
+                                           __ATOMIC_ACQUIRE);
 }
 
 

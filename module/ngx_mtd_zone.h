@@ -79,6 +79,36 @@ extern const ngx_msec_t  ngx_mtd_zone_times[NGX_MTD_ZONE_TIMES];
 typedef struct ngx_mtd_zone_sh_s  ngx_mtd_zone_sh_t;
 
 
+#define NGX_MTD_BYPASS_TEXT   255
+
+
+typedef struct {
+    size_t               len;
+    u_char               data[NGX_MTD_BYPASS_TEXT];
+} ngx_mtd_bypass_text_t;
+
+
+/* as it is in redis; times are Unix seconds */
+
+typedef struct {
+    uint64_t             until;             /* 0: there is no such key */
+    uint64_t             since;
+    ngx_mtd_bypass_text_t  by;
+    ngx_mtd_bypass_text_t  why;
+} ngx_mtd_bypass_word_t;
+
+
+/* see ngx_mtd_bypass.h; "until" is read without the mutex, too */
+
+typedef struct {
+    uint64_t             until;             /* 0: there is none */
+    uint64_t             server;            /* that has told of it */
+    uint64_t             unheard;           /* another one that does not know */
+    uint64_t             generation;
+    ngx_mtd_bypass_word_t  word;
+} ngx_mtd_zone_bypass_t;
+
+
 /* private to the process, the tables point into shared memory */
 
 typedef struct {
@@ -86,6 +116,7 @@ typedef struct {
     uint64_t            *valid_from;        /* older entries were flushed */
     ngx_slab_pool_t     *shpool;
     ngx_atomic_t        *counters;          /* of this process */
+    ngx_mtd_zone_bypass_t  *bypass;
     uint64_t             server;            /* that this process asks */
     mtd_table_t          aliases;
     mtd_table_t          devices;
@@ -217,7 +248,8 @@ typedef enum {
     NGX_MTD_CHANGED_NOTHING = 0,
     NGX_MTD_CHANGED_DEVICE,
     NGX_MTD_CHANGED_ALIAS,
-    NGX_MTD_CHANGED_ALL
+    NGX_MTD_CHANGED_ALL,
+    NGX_MTD_CHANGED_BYPASS
 } ngx_mtd_changed_e;
 
 ngx_mtd_changed_e ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone,
@@ -243,6 +275,10 @@ void ngx_mtd_zone_text(ngx_mtd_zone_t *zone, uint32_t number,
  */
 
 void ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server);
+
+/* 1 if that is still so */
+
+ngx_uint_t ngx_mtd_zone_serves(ngx_mtd_zone_t *zone);
 
 /*
  * Since when the zone has been told of every change.  Each worker's link

@@ -175,3 +175,15 @@ unexpected "{" in
 --- must_die
 --- error_log
 "1d" of "max_age" in mtd_policy is duplicate; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+
+=== TEST 29: bypass never
+--- policy: bypass never;
+--- must_die
+--- error_log
+"never" of "bypass" in mtd_policy is invalid; it must be on or off in
+
+=== TEST 30: bypass twice
+--- policy: bypass off; bypass off;
+--- must_die
+--- error_log
+"off" of "bypass" in mtd_policy is duplicate; it must be on or off in

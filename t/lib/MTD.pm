@@ -32,7 +32,7 @@ use Test::Nginx::Socket;
 
 our @EXPORT = qw(
     redis redis_at key device http told until_told until_true status
-    trusted error_log redis_server curl raw xpath metrics promtool certificates
+    trusted bypass error_log redis_server curl raw xpath metrics promtool certificates
 );
 
 my $blocks = 0;
@@ -203,6 +203,21 @@ sub device {
     redis('DEL', key("device:$id"));
     redis('HSET', key("device:$id"), %fields) if %fields;
     redis('EXPIRE', key("device:$id"), 3600);
+    redis('EXEC');
+}
+
+
+# as mtdctl does; fields may say otherwise
+
+sub bypass {
+    my ($seconds, %fields) = @_;
+    my $now = redis('TIME')->[0];
+
+    redis('MULTI');
+    redis('DEL', key('bypass'));
+    redis('HSET', key('bypass'), until => $now + $seconds, since => $now,
+          by => 'me@here', why => 'a test', %fields);
+    redis('EXPIRE', key('bypass'), $seconds);
     redis('EXEC');
 }
 

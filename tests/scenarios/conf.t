@@ -107,6 +107,16 @@ like($log, qr/"reason":"threat_level"/, 'the log says why');
 unlike($log, qr/appltest|anna/i, '... and not who');
 
 
+# break glass
+
+mtdctl('bypass', '5m', '--why', 'test');
+ok(wait_for(sub { eas('ApplTEST0002') eq '200 backend' }),
+   'a bypass lets a strange phone pass');
+mtdctl('bypass', 'status');
+mtdctl('bypass', 'end');
+ok(wait_for(sub { eas('ApplTEST0002') =~ /^200 .*129/ }), 'and ends');
+
+
 # exemptions: this machine as a server, and its service account
 
 reload('s/10\.30\.0\.5/127.0.0.1/');
@@ -332,12 +342,14 @@ sub workers {
 }
 
 
-sub set {
-    my @out = qx("$mtdctl" --redis "unix:$socket" --user mtdctl \\
-                 --password-file "$dir/mtdctl.password" \\
-                 device set @{[DEVICE, @_]} 2>&1);
+sub set { mtdctl('device', 'set', DEVICE, @_) }
 
-    is($?, 0, 'mtdctl may write') or diag(@out);
+
+sub mtdctl {
+    my @out = qx("$mtdctl" --redis "unix:$socket" --user mtdctl \\
+                 --password-file "$dir/mtdctl.password" @_ 2>&1);
+
+    is($?, 0, "mtdctl may: $_[0] $_[1]") or diag(@out);
 }
 
 
