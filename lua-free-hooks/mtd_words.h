@@ -106,7 +106,8 @@ typedef enum {
     MTD_REASON_NOT_ENROLLED,
     MTD_REASON_POLICY_ERROR,
     MTD_REASON_STORE_UNAVAILABLE,
-    MTD_REASON_BYPASS,                     /* an allow */
+    MTD_REASON_BYPASS,                     /* allows */
+    MTD_REASON_DEFERRED_CLOUD,             /* allows */
     MTD_REASON_N
 } mtd_reason_e;
 

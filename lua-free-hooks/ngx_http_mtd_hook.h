@@ -34,10 +34,11 @@
  *
  *     1.0  identify, respond, audit
  *     1.1  the verdict's message and api
+ *     1.2  the identity's user, NGX_HTTP_MTD_DEFERRED
  */
 
 #define NGX_HTTP_MTD_HOOK_MAJOR     1
-#define NGX_HTTP_MTD_HOOK_MINOR     1
+#define NGX_HTTP_MTD_HOOK_MINOR     2
 
 #define NGX_HTTP_MTD_MODULE_NAME    "ngx_http_mtd_module"
 
@@ -46,6 +47,7 @@
 
 #define NGX_HTTP_MTD_MALFORMED      -30     /* refused with 400 */
 #define NGX_HTTP_MTD_AMBIGUOUS      -31     /* two identities in one place */
+#define NGX_HTTP_MTD_DEFERRED       -32     /* 1.2, no device, see docs */
 
 
 #define NGX_HTTP_MTD_VALUE_MAX      128     /* bytes */
@@ -64,13 +66,16 @@ typedef struct {
 /*
  * One identity of the request.  Where its form allows two readings (an
  * ActiveSync id of 16 bytes), both are candidates, and the stricter of the
- * records found is decided on.
+ * records found is decided on.  user is a UPN that the request has proved,
+ * as a token or a certificate does; it may be there when a hook declines, and
+ * is read before the next hook is called.
  */
 
 typedef struct {
     ngx_uint_t                 n;           /* of candidates */
     ngx_http_mtd_candidate_t   candidate[NGX_HTTP_MTD_CANDIDATES];
     const char                *why;         /* static text, for the log */
+    ngx_str_t                  user;        /* 1.2, who has proved it */
 } ngx_http_mtd_identity_t;
 
 
@@ -107,10 +112,11 @@ typedef struct {
     /*
      * Fills id and returns NGX_OK, or NGX_DECLINED if the request carries
      * nothing for this hook, NGX_HTTP_MTD_MALFORMED, NGX_HTTP_MTD_AMBIGUOUS,
-     * or NGX_ERROR, which refuses like MALFORMED: what a request can cause
+     * NGX_HTTP_MTD_DEFERRED if another gate has decided on this client, or
+     * NGX_ERROR, which refuses like MALFORMED: what a request can cause
      * never becomes an allow.  Called at most once for each decision; id is
-     * not initialised except n == 0 and why == NULL, and is the caller's.
-     * May be NULL.
+     * not initialised except n == 0, why == NULL and user.len == 0, and is
+     * the caller's.  May be NULL.
      */
     ngx_int_t          (*identify)(ngx_http_request_t *r, ngx_uint_t protocol,
                                    ngx_http_mtd_identity_t *id);

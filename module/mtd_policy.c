@@ -163,8 +163,12 @@ mtd_policy_request(mtd_verdict_t *v, const mtd_policy_t *policy,
         return mtd_policy_set(v, MTD_BLOCK, MTD_REASON_AMBIGUOUS);
     }
 
-    if (facts->identity_mismatch) {
+    if (facts->identity_mismatch || facts->user_mismatch) {
         return mtd_policy_set(v, MTD_BLOCK, MTD_REASON_IDENTITY_MISMATCH);
+    }
+
+    if (facts->deferred) {
+        return mtd_policy_set(v, MTD_ALLOW, MTD_REASON_DEFERRED_CLOUD);
     }
 
     return 0;

@@ -28,6 +28,7 @@ typedef struct {
     uint8_t    on_noncompliant;     /* MTD_BLOCK or MTD_REMEDIATE */
     uint8_t    store_failure;       /* MTD_ALLOW or MTD_BLOCK */
     uint8_t    bypass;              /* 1: a break-glass bypass is honoured */
+    uint8_t    bind_user;           /* 1: the user must be the record's */
     uint32_t   max_age;             /* seconds, 0: reports do not age */
 } mtd_policy_t;
 
@@ -42,6 +43,8 @@ typedef struct {
     unsigned   policy_error:1;      /* no such policy; policy may be NULL */
     unsigned   ambiguous:1;
     unsigned   identity_mismatch:1;
+    unsigned   user_mismatch:1;     /* only where bind_user is on */
+    unsigned   deferred:1;          /* another gate has decided */
     unsigned   unidentified:1;
     unsigned   failed:1;            /* the store did not say */
     unsigned   stale:1;             /* the record outlived its freshness */

@@ -85,7 +85,8 @@ static const mtd_str_t  mtd_words_reason[MTD_REASON_N] = {
     mtd_word("not_enrolled"),
     mtd_word("policy_error"),
     mtd_word("store_unavailable"),
-    mtd_word("bypass")
+    mtd_word("bypass"),
+    mtd_word("deferred_cloud")
 };
 
 

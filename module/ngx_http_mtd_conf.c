@@ -69,6 +69,7 @@ typedef struct {
     ngx_uint_t                 on_noncompliant;
     ngx_uint_t                 store_failure;
     ngx_uint_t                 bypass;
+    ngx_uint_t                 bind_user;
 } ngx_http_mtd_rules_t;
 
 
@@ -420,6 +421,13 @@ static ngx_command_t  ngx_http_mtd_policy_commands[] = {
       ngx_http_mtd_set_word,
       0,
       offsetof(ngx_http_mtd_rules_t, bypass),
+      &ngx_http_mtd_switch_hint },
+
+    { ngx_string("bind_user"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_rules_t, bind_user),
       &ngx_http_mtd_switch_hint },
 
       ngx_null_command
@@ -1239,6 +1247,7 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_conf_init_uint_value(rules.on_noncompliant, MTD_REMEDIATE);
     ngx_conf_init_uint_value(rules.store_failure, MTD_BLOCK);
     ngx_conf_init_uint_value(rules.bypass, 1);
+    ngx_conf_init_uint_value(rules.bind_user, 0);
 
     policy = &(*elt)->policy;
 
@@ -1254,6 +1263,9 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     policy->on_noncompliant = rules.on_noncompliant;
     policy->store_failure = rules.store_failure;
     policy->bypass = rules.bypass;
+    policy->bind_user = rules.bind_user;
+
+    mmcf->bind_user |= rules.bind_user;
 
     return NGX_CONF_OK;
 }

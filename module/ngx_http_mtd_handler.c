@@ -107,6 +107,8 @@ mtd_verdict_t
 ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, const mtd_record_t *rec)
 {
+    const char  *why;
+
     /* these stand before any policy */
 
     if (ctx->facts.malformed || ctx->facts.path_refused
@@ -123,6 +125,17 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ctx->facts.policy_error = (ngx_http_mtd_policy_of(r, ctx, mlcf)
                                != NGX_OK);
     ctx->judging = 0;
+
+    ctx->facts.user_mismatch = 0;
+
+    if (ctx->policy && ctx->policy->policy.bind_user) {
+        why = ngx_http_mtd_user_mismatch(ctx, rec);
+
+        if (why) {
+            ctx->facts.user_mismatch = 1;
+            ctx->why = why;
+        }
+    }
 
     return mtd_decide(ctx->policy ? &ctx->policy->policy : NULL, &ctx->facts,
                       rec, ngx_time());

@@ -386,30 +386,54 @@ ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 {
     ngx_int_t                    rc;
     ngx_uint_t                   i, n;
+    const char                  *why;
     ngx_http_mtd_srv_conf_t     *mscf;
+    ngx_http_mtd_main_conf_t    *mmcf;
     const ngx_http_mtd_hook_t  **hook;
 
     mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
     hook = mscf->identify->elts;
+    why = NULL;
     n = 0;
+
+    ctx->user_known = 0;
+    ctx->user_several = 0;
+    ctx->user_unread = 0;
+    ctx->facts.deferred = 0;
 
     for (i = 0; i < mscf->identify->nelts; i++) {
 
         id[n].n = 0;
         id[n].why = NULL;
+        id[n].user.len = 0;
 
         rc = hook[i]->identify(r, ctx->endpoint->protocol, &id[n]);
 
+        if (mmcf->bind_user && id[n].user.len) {
+            ngx_http_mtd_user_told(r, ctx, &id[n]);
+        }
+
         if (rc == NGX_DECLINED || (rc == NGX_OK && id[n].n == 0)) {
+            why = id[n].why ? id[n].why : why;
             continue;
         }
 
         if (rc == NGX_OK) {
 
-            if (n++ == 0) {
+            if (n++ == 0 && !ctx->facts.deferred) {
                 ctx->hook = hook[i];
             }
 
+            continue;
+        }
+
+        if (rc == NGX_HTTP_MTD_DEFERRED) {
+
+            /* another hook may still refuse */
+
+            ctx->hook = hook[i];
+            ctx->facts.deferred = 1;
             continue;
         }
 
@@ -428,8 +452,17 @@ ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         return 0;
     }
 
+    if (mmcf->bind_user) {
+        ngx_http_mtd_user_header(r, ctx);
+    }
+
+    if (ctx->facts.deferred) {
+        return 0;
+    }
+
     if (n == 0) {
         ctx->facts.unidentified = 1;
+        ctx->why = why;
     }
 
     return n;

@@ -83,6 +83,13 @@ static ngx_command_t  ngx_http_mtd_commands[] = {
       0,
       NULL },
 
+    { ngx_string("mtd_user_domain"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_1MORE,
+      ngx_http_mtd_user_domain,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("mtd_remediation"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_mtd_remediation,
@@ -300,8 +307,8 @@ ngx_http_mtd_identify_hooks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (k == mmcf->hooks.nelts) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown hook \"%V\" in \"mtd_identify\", it "
-                               "must be eas, client_cert, value or one of a "
-                               "loaded module", &value[i]);
+                               "must be eas, client_cert, bearer, value or one "
+                               "of a loaded module", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -572,6 +579,7 @@ ngx_http_mtd_create_srv_conf(ngx_conf_t *cf)
      *     mscf->profile = NULL;
      *     mscf->identify = NULL;
      *     mscf->endpoints = NULL;
+     *     mscf->user_domains = NULL;
      *     mscf->gated = 0;
      */
 
@@ -595,6 +603,10 @@ ngx_http_mtd_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->endpoints == NULL) {
         conf->endpoints = prev->endpoints;
+    }
+
+    if (conf->user_domains == NULL) {
+        conf->user_domains = prev->user_domains;
     }
 
     return conf->profile ? ngx_http_mtd_request_filter(cf, conf)

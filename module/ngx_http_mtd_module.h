@@ -48,6 +48,7 @@ typedef struct {
     ngx_array_t                   policies; /* of ngx_http_mtd_policy_t * */
     unsigned                      audited:1;
     unsigned                      gated:1;  /* a server is */
+    unsigned                      bind_user:1;  /* a policy wants users */
     unsigned                      bound:1;  /* stores know all kinds */
 } ngx_http_mtd_main_conf_t;
 
@@ -65,6 +66,7 @@ typedef struct {
     const mtd_profile_t          *profile;
     ngx_array_t                  *identify;     /* of ngx_http_mtd_hook_t * */
     ngx_array_t                  *endpoints;    /* of mtd_endpoint_t */
+    ngx_array_t                  *user_domains; /* of mtd_user_domain_t */
     u_char                       *filter;       /* see request_strip() */
     ngx_http_mtd_stripped_t      *stripped;
     ngx_uint_t                    gated;        /* unsigned  gated:1; */
@@ -138,6 +140,7 @@ typedef struct {
 
     mtd_hash_t                    alias;        /* that named the device */
     mtd_hash_t                    device;
+    uint64_t                      user;     /* as in a record */
     mtd_record_t                  record;
     mtd_facts_t                   facts;
     mtd_verdict_t                 verdict;
@@ -154,6 +157,9 @@ typedef struct {
     unsigned                      again:1;      /* ... and must be again */
     unsigned                      unsure:1;     /* redis did not answer */
     unsigned                      judging:1;
+    unsigned                      user_known:1;
+    unsigned                      user_several:1;
+    unsigned                      user_unread:1;
     unsigned                      early:1;      /* a variable was asked for
                                                    before the record */
 } ngx_http_mtd_ctx_t;
@@ -235,6 +241,23 @@ ngx_int_t ngx_http_mtd_identify_again(ngx_http_request_t *r,
     ngx_mtd_lookup_pt done);
 void ngx_http_mtd_identified_again(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+
+/* ngx_http_mtd_user.c: who asks; only where a policy binds users */
+
+char *ngx_http_mtd_user_domain(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_mtd_user_told(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    const ngx_http_mtd_identity_t *id);
+
+/* after all hooks */
+
+void ngx_http_mtd_user_header(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx);
+
+/* why the device is not the user's, or NULL; rec may be NULL */
+
+const char *ngx_http_mtd_user_mismatch(ngx_http_mtd_ctx_t *ctx,
+    const mtd_record_t *rec);
 
 /* ngx_http_mtd_open.c: requests that were allowed and are not done yet */
 

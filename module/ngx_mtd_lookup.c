@@ -833,8 +833,7 @@ ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
 
     if (text->len) {
         (void) mtd_fold(text, MTD_USER_MAX);
-        record->user = mtd_hash(&zone->device_key, text->data, text->len)
-                       .word[0];
+        record->user = ngx_mtd_zone_user_hash(zone, text->data, text->len);
     }
 
     text = &fields.field[MTD_FIELD_GROUPS];

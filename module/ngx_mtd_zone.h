@@ -188,6 +188,15 @@ ngx_mtd_zone_device_hash(ngx_mtd_zone_t *zone, const u_char *id, size_t len)
 }
 
 
+/* of a user in lower case, as a record has it */
+
+static ngx_inline uint64_t
+ngx_mtd_zone_user_hash(ngx_mtd_zone_t *zone, const u_char *user, size_t len)
+{
+    return mtd_hash(&zone->device_key, user, len).word[0];
+}
+
+
 /* 1 if found and not flushed since it was fetched; ages are the caller's */
 
 static ngx_inline ngx_uint_t

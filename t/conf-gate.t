@@ -139,7 +139,7 @@ unknown profile "exchange2019", it must be exchange, sharepoint or generic in
 --- gate: mtd_profile generic; mtd_identify value cookie;
 --- must_die
 --- error_log
-unknown hook "cookie" in "mtd_identify", it must be eas, client_cert, value or one of a loaded module in
+unknown hook "cookie" in "mtd_identify", it must be eas, client_cert, bearer, value or one of a loaded module in
 
 === TEST 18: a hook that only answers
 --- gate: mtd_profile generic; mtd_identify respond_eas;

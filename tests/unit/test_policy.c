@@ -410,10 +410,12 @@ test_facts_set(mtd_facts_t *facts, unsigned set)
     facts->policy_error = (set >> 4) & 1;
     facts->ambiguous = (set >> 5) & 1;
     facts->identity_mismatch = (set >> 6) & 1;
-    facts->unidentified = (set >> 7) & 1;
-    facts->failed = (set >> 8) & 1;
-    facts->stale = (set >> 9) & 1;
-    facts->bypass = (set >> 10) & 1;
+    facts->user_mismatch = (set >> 7) & 1;
+    facts->deferred = (set >> 8) & 1;
+    facts->unidentified = (set >> 9) & 1;
+    facts->failed = (set >> 10) & 1;
+    facts->stale = (set >> 11) & 1;
+    facts->bypass = (set >> 12) & 1;
 }
 
 
@@ -434,13 +436,15 @@ test_facts_expected(unsigned set, const mtd_policy_t *policy,
         { MTD_BLOCK, MTD_REASON_POLICY_ERROR },
         { MTD_BLOCK, MTD_REASON_AMBIGUOUS },
         { MTD_BLOCK, MTD_REASON_IDENTITY_MISMATCH },
+        { MTD_BLOCK, MTD_REASON_IDENTITY_MISMATCH },
+        { MTD_ALLOW, MTD_REASON_DEFERRED_CLOUD },
         { policy->unidentified, MTD_REASON_UNIDENTIFIED },
         { policy->store_failure,
           (policy->store_failure == MTD_ALLOW) ? MTD_REASON_FAILURE_ALLOWED
                                                : MTD_REASON_STORE_UNAVAILABLE }
     };
 
-    for (i = 0; i < 9; i++) {
+    for (i = 0; i < 11; i++) {
         if (set & (1u << i)) {
             return first[i];
         }
@@ -456,7 +460,7 @@ test_facts_expected(unsigned set, const mtd_policy_t *policy,
 
     } else {
         v.decision = MTD_ALLOW;
-        v.reason = (set & 0x200) ? MTD_REASON_STALE_ALLOWED
+        v.reason = (set & 0x800) ? MTD_REASON_STALE_ALLOWED
                                  : MTD_REASON_SECURED_ENOUGH;
     }
 
@@ -497,7 +501,7 @@ test_every_fact(void **state)
         policy.store_failure = (words % 18 < 9) ? MTD_ALLOW : MTD_BLOCK;
         policy.bypass = (words < 18) ? 0 : 1;
 
-        for (set = 0; set < 2048; set++) {
+        for (set = 0; set < 8192; set++) {
             test_facts_set(&facts, set);
 
             for (i = 0; i < 3; i++) {
@@ -543,7 +547,7 @@ test_no_policy(void **state)
     rec.threat = MTD_THREAT_SECURED;
     rec.action = MTD_ACTION_ALLOW;
 
-    for (set = 0; set < 2048; set++) {
+    for (set = 0; set < 8192; set++) {
         test_facts_set(&facts, set);
 
         v = test_decide(NULL, &facts, &rec);

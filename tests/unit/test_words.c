@@ -56,7 +56,7 @@ static const test_list_t  test_lists[] = {
         "unknown_device", "admin_block", "wipe_pending", "compromised",
         "threat_level", "threat_missing", "threat_stale", "noncompliant",
         "grace_over", "not_enrolled", "policy_error", "store_unavailable",
-        "bypass", NULL } },
+        "bypass", "deferred_cloud", NULL } },
 
     { "protocol", MTD_PROTOCOL_N, "other", mtd_protocol_name,
       mtd_protocol_parse,

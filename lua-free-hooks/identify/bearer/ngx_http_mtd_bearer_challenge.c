@@ -1,0 +1,103 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+/*
+ * A claims challenge: a client that has said that it understands one (cp1)
+ * takes it to Entra, where Conditional Access looks at the device again and
+ * can show its user what to do.
+ */
+
+
+#include "ngx_http_mtd_bearer.h"
+
+
+static ngx_uint_t ngx_http_mtd_bearer_of_device(ngx_uint_t reason);
+
+
+ngx_int_t
+ngx_http_mtd_bearer_challenge(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict)
+{
+    u_char                          *p, json[96];
+    ngx_str_t                        value, text, body, type;
+    const char                      *why;
+    const mtd_bearer_t              *told;
+    ngx_http_mtd_bearer_t           *bearer;
+    ngx_http_mtd_bearer_srv_conf_t  *bscf;
+
+    static ngx_str_t  name = ngx_string("WWW-Authenticate");
+
+    bscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_bearer_module);
+    bearer = bscf->bearer;
+
+    if (bearer == NULL || bearer->authorization_uri.len == 0
+        || verdict->status != NGX_HTTP_FORBIDDEN
+        || !ngx_http_mtd_bearer_of_device(verdict->reason)
+        || ngx_http_mtd_bearer_read(r, bearer, &told, &why) != MTD_BEARER_OK
+        || !told->cp1)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* a token that was issued before now will not do */
+
+    text.data = json;
+    text.len = ngx_sprintf(json, "{\"access_token\":{\"nbf\":{\"essential\":"
+                           "true,\"value\":\"%T\"}}}", ngx_time())
+               - json;
+
+    p = ngx_pnalloc(r->pool, ngx_base64_encoded_length(text.len)
+                             + bearer->authorization_uri.len + 128);
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value.data = p;
+
+    p = ngx_sprintf(p, "Bearer realm=\"\", authorization_uri=\"%V\", "
+                    "error=\"insufficient_claims\", claims=\"",
+                    &bearer->authorization_uri);
+
+    body.data = p;
+    ngx_encode_base64(&body, &text);
+    p += body.len;
+    *p++ = '"';
+
+    value.len = p - value.data;
+
+    if (ngx_http_mtd_add_header(r, &name, &value) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_null(&body);
+    ngx_str_null(&type);
+
+    return verdict->api->send(r, verdict, NGX_HTTP_UNAUTHORIZED, &type,
+                              &body);
+}
+
+
+/* an admin's word, and what a redis did not say, are no matter of Entra's */
+
+static ngx_uint_t
+ngx_http_mtd_bearer_of_device(ngx_uint_t reason)
+{
+    switch (reason) {
+
+    case MTD_REASON_UNKNOWN_DEVICE:
+    case MTD_REASON_COMPROMISED:
+    case MTD_REASON_THREAT_LEVEL:
+    case MTD_REASON_THREAT_MISSING:
+    case MTD_REASON_THREAT_STALE:
+    case MTD_REASON_NONCOMPLIANT:
+    case MTD_REASON_GRACE_OVER:
+    case MTD_REASON_NOT_ENROLLED:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
