@@ -187,3 +187,9 @@ unexpected "{" in
 --- must_die
 --- error_log
 "off" of "bypass" in mtd_policy is duplicate; it must be on or off in
+
+=== TEST 31: bind_user strict
+--- policy: bind_user strict;
+--- must_die
+--- error_log
+"strict" of "bind_user" in mtd_policy is invalid; it must be on or off in
