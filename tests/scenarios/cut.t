@@ -7,21 +7,13 @@ use strict;
 use warnings;
 
 use FindBin;
-use IO::Select;
-use IO::Socket::UNIX;
 use lib "$FindBin::Bin/../lib";
 use Gate;
-use POSIX ();
-use Socket qw(SOCK_STREAM);
+use Sink;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep time);
 
-use constant POLLS => $ENV{MTD_POLLS} || 1500;
-
-my $owner = $$;
-my $child;
-
-END { kill KILL => $child if $child && $$ == $owner }
+use constant POLLS => $ENV{MTD_POLLS} || 5000;
 
 my @kinds = qw(hang drip tunnel ping);
 
@@ -31,14 +23,14 @@ redis_start(sub {
                              brief);
 });
 
-$child = sink("$dir/sink.sock");
-gate(connections => 8192, http => http());
-ok(wait_for(\&both), 'both workers hear of changes');
+sink();
+gate(gate_conf());
+ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes');
 
 
 # one of each kind, refused in its way
 
-my %open = map { $_ => waits($_, "/$_?device=$_") } qw(hang drip tunnel);
+$open{$_} = waits($_, "/$_?device=$_") for qw(hang drip tunnel);
 $open{ping} = waits('ping', '/Microsoft-Server-ActiveSync?Cmd=Ping&User=u'
                     . '&DeviceId=ping&DeviceType=t',
                     at => 'mail', method => 'POST',
@@ -136,11 +128,11 @@ ok(waiting('kept'), 'and of the other nothing');
 
 # a worker that is to end still hears
 
-ok(wait_for(\&both), 'both workers hear again');
+ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear again');
 redis('HSET', 'mtd:device:kept', threat => 'secured');
 $open{old} = waits('old', '/hang?device=kept');
 my %old = map { $_ => 1 } workers();
-gate(reload => 1, connections => 8192, http => http());
+gate(reload => 1, gate_conf());
 ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
    'the workers are new');
 ok(waiting('old'), 'its request goes on');
@@ -151,7 +143,7 @@ close delete $open{kept};
 ok(wait_for(sub { !grep { alive($_) } keys %old }), 'the old workers end');
 
 
-# many at once, over HTTP/1.1
+# many Pings at once
 
 many();
 
@@ -163,31 +155,33 @@ done_testing();
 sub many {
     redis_load(devices_of(sub {
         my ($n) = @_;
-        (['SET', "mtd:alias:serial:p$n", "p$n"],
+        (['SET', "mtd:alias:eas:p$n", "p$n"],
          ['HSET', "mtd:device:p$n", qw(threat secured compliance compliant)]);
     }));
 
     my $before = counter('allow', 'secured_enough');
     my $cut = counter('cut');
 
-    client_start('polls', 'gate', '-c', POLLS, '-n', POLLS, '-t',
-                 '/many?device=p', '-k', 'X-Is');
+    client_start('polls', 'pings', '-c', POLLS, '-n', POLLS, '-m', 'POST',
+                 '-t', '/Microsoft-Server-ActiveSync?Cmd=Ping&User=u'
+                       . '&DeviceType=t&DeviceId=p',
+                 '-H', 'Content-Length: 0', '-H', 'MS-ASProtocolVersion: 16.1',
+                 '-k', 'X-Is');
     ok(wait_for(sub { counter('allow', 'secured_enough')
-                      >= $before + POLLS }, 60), POLLS . ' polls are open');
+                      >= $before + POLLS }, 60), POLLS . ' Pings are open');
 
     redis_load(devices_of(sub {
         (['HSET', "mtd:device:p$_[0]", 'threat', 'highSeverity'])
     }));
-    my $written = time;
+    my $written = clock_gettime(CLOCK_MONOTONIC);
 
     ok(wait_for(sub { counter('cut') == $cut + POLLS }, 30), 'all are ended');
-    my $ended = time - $written;
 
     my $polls = client_stop('polls', 1);
 
     is(total($polls, '403 remediate threat_level'), POLLS, 'each by a refusal');
-    diag(sprintf '%d polls ended %.0f ms after the last write', POLLS,
-         1000 * $ended);
+    diag(sprintf '%d Pings of as many devices: the last was answered %.0f ms'
+         . ' after the last write', POLLS, 1000 * ($polls->{last} - $written));
 }
 
 
@@ -199,6 +193,12 @@ sub devices_of {
         @todo = $of->(sprintf '%08d', $n++) if !@todo && $n < POLLS;
         return @todo ? @{ shift @todo } : ();
     };
+}
+
+
+sub gate_conf {
+    return connections => 16384, main => 'worker_rlimit_nofile 20000;',
+        http => http();
 }
 
 
@@ -229,7 +229,6 @@ server {
     $server
     location /kept/ { mtd_cut off; $location }
     location /aged/ { mtd young; $location }
-    location /many { proxy_read_timeout 1h; proxy_pass http://many; }
     location = /status { mtd_status; }
 }
 server {
@@ -237,137 +236,19 @@ server {
     mtd p; mtd_profile exchange; mtd_identify eas;
     $server
 }
+server {
+    listen unix:$dir/pings.sock backlog=4096;
+    mtd p; mtd_profile exchange; mtd_identify eas;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    location / { proxy_read_timeout 1h; proxy_pass http://many; }
+}
 END
-}
-
-
-# a server: /hang says nothing, /drip a part, /tunnel changes the protocol;
-# what waits for "many" is never accepted
-
-sub sink {
-    my ($path) = @_;
-    my $listen = IO::Socket::UNIX->new(Local => $path, Listen => 128) or die $!;
-    our @never = map {
-        IO::Socket::UNIX->new(Local => "$dir/many$_.sock", Listen => 4096)
-            or die $!
-    } 1 .. 2;
-
-    chmod 0777, $path, map { "$dir/many$_.sock" } 1 .. 2;
-
-    my $pid = fork() // die $!;
-    return $pid if $pid;
-
-    my $select = IO::Select->new($listen);
-    my ($all, %got) = 0;
-
-    for (;;) {
-        for my $link ($select->can_read) {
-
-            if ($link == $listen) {
-                $select->add($listen->accept);
-                next;
-            }
-
-            my $n = sysread $link, my $text, 65536;
-
-            if (!$n) {
-                $select->remove($link);
-                delete $got{$link};
-                close $link;
-
-            } elsif (($got{$link} .= $text) =~ /\r\n\r\n/) {
-                $all++;
-                syswrite $link, "HTTP/1.1 200 OK\r\n"
-                    . "Transfer-Encoding: chunked\r\n\r\n5\r\ndrip\n\r\n"
-                    if $got{$link} =~ m{ /\S*drip};
-                syswrite $link, "HTTP/1.1 101 Switching\r\nUpgrade: it\r\n"
-                    . "Connection: upgrade\r\n\r\nhello"
-                    if $got{$link} =~ m{ /\S*tunnel};
-            }
-
-            spew("$dir/sink.new", keys(%got) . " $all");
-            rename "$dir/sink.new", "$dir/sink.open";
-        }
-    }
-
-    POSIX::_exit(0);
-}
-
-
-# requests that wait there, and all that came so far
-
-sub open_at_sink { return (split / /, slurp("$dir/sink.open"))[0] // 0 }
-sub met_at_sink { return (split / /, slurp("$dir/sink.open"))[1] // 0 }
-
-
-# sends a request, and returns when the server behind has it
-
-my %begun;
-
-sub waits {
-    my ($name, $target, %o) = @_;
-    my $at = $o{at} || 'gate';
-    my $before = met_at_sink();
-    my $link = IO::Socket::UNIX->new("$dir/$at.sock") or die $!;
-    my @headers = @{ $o{headers} || [] };
-
-    push @headers, 'Upgrade: it', 'Connection: upgrade' if $name eq 'tunnel';
-
-    print $link $o{method} || 'GET', " $target HTTP/1.1\r\n",
-        map({ "$_\r\n" } 'Host: mail.example.com', @headers), "\r\n";
-    $link->flush;
-
-    wait_for(sub { met_at_sink() > $before })
-        or die "$name does not wait: " . (waiting_on($link) ? '' : <$link>);
-
-    if ($name =~ /drip|tunnel/) {
-        my $text = '';
-
-        while ($text !~ /(?:drip|hello)/) {
-            sysread $link, $text, 4096, length $text or die "$name: $text";
-        }
-
-        $begun{$name} = $text =~ s/.*?(?=HTTP)//sr;
-    }
-
-    return $link;
-}
-
-
-sub waiting_on { return !IO::Select->new($_[0])->can_read(0) }
-sub waiting { return waiting_on($open{ $_[0] }) }
-
-
-# what comes until it is closed, or the answer is whole
-
-sub rest {
-    my ($name) = @_;
-    my $link = delete $open{$name};
-    my $text = $begun{$name} || '';
-    my $select = IO::Select->new($link);
-
-    while ($select->can_read(10)) {
-        sysread $link, $text, 65536, length $text or return $text;
-
-        my ($head, $body) = split /\r\n\r\n/, $text, 2;
-
-        return $text if $head =~ /Content-Length: (\d+)/i
-                        && length($body // '') >= $1;
-    }
-
-    return "nothing, after $text";
 }
 
 
 sub changes {
     my ($device, @fields) = @_;
     redis('HSET', "mtd:device:$device", @fields);
-}
-
-
-sub both {
-    my @stores = values %{ stores('r') };
-    return @stores == 2 && !grep { !$_->{trusted} } @stores;
 }
 
 
