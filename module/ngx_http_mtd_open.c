@@ -460,12 +460,19 @@ ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 static void
 ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_int_t                  rc;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+#if (NGX_HTTP_V2)
+    ngx_http_v2_connection_t  *h2c;
+#endif
 
     r = ctx->request;
     c = r->connection;
+
+#if (NGX_HTTP_V2)
+    h2c = r->stream ? r->stream->connection : NULL;
+#endif
 
     ngx_http_set_log_request(c->log, r);
 
@@ -482,6 +489,16 @@ ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx)
     }
 
     ngx_http_run_posted_requests(c);
+
+#if (NGX_HTTP_V2)
+
+    /* nginx would send the reset with the next frame of another stream */
+
+    if (h2c && h2c->last_out) {
+        ngx_post_event(h2c->connection->write, &ngx_posted_events);
+    }
+
+#endif
 }
 
 

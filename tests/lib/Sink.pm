@@ -67,23 +67,23 @@ sub sink {
 
             my $n = sysread $link, my $text, 65536;
             my $begun = ($got{$link} // '') =~ /\r\n\r\n/;
+            my $what = '';
 
             if (!$n) {
                 $select->remove($link);
                 delete $got{$link};
-                close $link;
 
             } elsif (($got{$link} .= $text) =~ /\r\n\r\n/ && !$begun) {
-                my ($what) = $got{$link} =~ /^X-Sink: (\w+)/m;
-
-                ($what) = $got{$link} =~ m{^\S+ /\S*?(drip|tunnel)} if !$what;
-
+                ($what) = $got{$link} =~ /^x-sink: (\w+)/mi ? $1
+                        : $got{$link} =~ m{^\S+ /\S*?(drip|tunnel)};
                 $all++;
-                syswrite $link, $says{$what} if $what && $says{$what};
             }
 
             spew("$dir/sink.new", keys(%got) . " $all");
             rename "$dir/sink.new", "$dir/sink.open";
+
+            syswrite $link, $says{ $what // '' } // '';
+            close $link if !$n;
         }
     }
 
