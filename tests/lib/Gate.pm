@@ -20,7 +20,7 @@ our @EXPORT = qw(
     $dir slurp spew wait_for
     redis redis_start redis_stop redis_signal redis_load device commands
     backend records
-    gate gate_signal master workers alive alerts error_log access_log
+    gate gate_signal gate_stop master workers alive alerts error_log access_log
     ask answer get status stores trusted per_worker
     client client_start client_stop total figures
     chaos
@@ -328,9 +328,11 @@ sub configuration {
     my $workers = $conf{workers} || 2;
     my $connections = $conf{connections} || 1024;
 
-    # MTD_MODULE= is for an nginx that has it built in
+    # MTD_MODULE= is for an nginx that has it built in, stock for one without
 
-    my $load = $module ? "load_module $module;" : '';
+    my $load = $module && !$conf{stock} ? "load_module $module;" : '';
+    my $decided = $conf{stock} ? '- - -'
+                               : '\$mtd_decision \$mtd_reason \$mtd_lookup';
 
     $conf{main} //= '';
 
@@ -346,8 +348,7 @@ events {
 }
 http {
     @temp
-    log_format told '\$status \$mtd_decision \$mtd_reason \$mtd_lookup'
-                    ' \$http_x_mark';
+    log_format told '\$status $decided \$http_x_mark';
     access_log $dir/logs/access.log told;
     keepalive_requests 100000000;
     $conf{http}

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/../lib";
 use Gate;
 use Test::More;
 
-use constant { KILLS => 20, DEVICES => 400 };
+use constant { KILLS => $ENV{MTD_KILLS} || chaos(20, 1000), DEVICES => 400 };
 
 my %threat;
 
