@@ -25,6 +25,8 @@
 #define HTTP     (ANY & ~(uint32_t) (MTD_METHOD_RPC_IN_DATA                   \
                   |MTD_METHOD_RPC_OUT_DATA|MTD_METHOD_RPC_CONNECT))
 
+#define WEBDAV   (HTTP & ~(uint32_t) FORM)
+
 #define EXACT    MTD_ENDPOINT_EXACT
 #define STRICT   MTD_ENDPOINT_STRICT_QUERY
 #define EAS      (MTD_ENDPOINT_OWN_QUERY|MTD_ENDPOINT_OPEN_OPTIONS|EXACT)
@@ -106,6 +108,8 @@ static const mtd_str_t  mtd_exchange_refused[] = {
     mtd_text("proxy"),
     mtd_text("wssecurity"),
     mtd_text("mrsproxy.svc"),
+    mtd_text("proxylogon.owa"),
+    mtd_text("proxylogon.ecp"),
     mtd_no_text
 };
 
@@ -166,6 +170,11 @@ static const mtd_str_t  mtd_sharepoint_refused[] = {
 
 static const mtd_endpoint_t  mtd_sharepoint_fallback = {
     mtd_text("/"), MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED, 0, HTTP
+};
+
+
+static const mtd_endpoint_t  mtd_sharepoint_webdav = {
+    mtd_text("/"), MTD_PROTOCOL_WEBDAV, MTD_GATED, 0, WEBDAV
 };
 
 
@@ -288,15 +297,16 @@ static const mtd_str_t  mtd_generic_stripped[] = {
 static const mtd_profile_t  mtd_profiles[] = {
 
     { mtd_text("exchange"), mtd_exchange_endpoints, mtd_no_endpoints,
-      mtd_exchange_refused, NULL, mtd_exchange_stripped, 0 },
+      mtd_exchange_refused, NULL, NULL, mtd_exchange_stripped, 0 },
 
     { mtd_text("sharepoint"), mtd_sharepoint_endpoints,
       mtd_sharepoint_segments, mtd_sharepoint_refused,
-      &mtd_sharepoint_fallback, mtd_sharepoint_stripped,
+      &mtd_sharepoint_fallback, &mtd_sharepoint_webdav,
+      mtd_sharepoint_stripped,
       MTD_CANON_LITERALS|MTD_CANON_NAMES },
 
     { mtd_text("generic"), mtd_no_endpoints, mtd_no_endpoints,
-      mtd_no_segments, &mtd_generic_fallback, mtd_generic_stripped,
+      mtd_no_segments, &mtd_generic_fallback, NULL, mtd_generic_stripped,
       MTD_CANON_NAMES },
 };
 

@@ -73,6 +73,7 @@ typedef struct {
     const mtd_endpoint_t   *segments;       /* found below any site */
     const mtd_str_t        *refused;        /* segments, wherever they are */
     const mtd_endpoint_t   *fallback;       /* NULL: what is unknown is 404 */
+    const mtd_endpoint_t   *webdav;         /* its methods there, or NULL */
     const mtd_str_t        *stripped;       /* header names, lower case */
     unsigned                canon;          /* rules for mtd_canon_path() */
 } mtd_profile_t;

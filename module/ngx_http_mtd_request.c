@@ -314,6 +314,7 @@ static void
 ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_srv_conf_t *mscf)
 {
+    uint32_t               method;
     mtd_str_t              uri, args;
     ngx_uint_t             i;
     const mtd_endpoint_t  *endpoint, *own;
@@ -346,6 +347,15 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
                                  : mtd_profile_match(mscf->profile, &uri);
     }
 
+    method = ngx_http_mtd_request_method(r);
+
+    if (endpoint && endpoint == mscf->profile->fallback
+        && mscf->profile->webdav
+        && (method & mscf->profile->webdav->methods))
+    {
+        endpoint = mscf->profile->webdav;
+    }
+
     ctx->endpoint = endpoint;
 
     if (endpoint == NULL) {
@@ -362,7 +372,7 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         return;
     }
 
-    if ((ngx_http_mtd_request_method(r) & endpoint->methods) == 0) {
+    if ((method & endpoint->methods) == 0) {
         ctx->facts.path_refused = 1;
         ctx->status = NGX_HTTP_NOT_ALLOWED;
         ctx->why = "the path does not take this method";

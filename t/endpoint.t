@@ -123,6 +123,7 @@ is http('DELETE', '/ews/a', 'X-Device: d1')->{status}, 405, 'not in ews';
 === TEST 11: WebDAV of SharePoint
 --- gate eval
 "mtd_profile sharepoint; $::value"
+--- server: add_header X-Protocol "$mtd_protocol" always;
 --- request
 PROPFIND /sites/a/Shared%20Documents/
 --- more_headers
@@ -133,8 +134,14 @@ X-Is: allow secured_enough
 PROPFIND /sites/a/Shared%20Documents/
 --- then
 for my $method (qw(LOCK UNLOCK MKCOL COPY MOVE PUT DELETE PROPPATCH)) {
-    is http($method, '/a', 'X-Device: d1')->{status}, 200, $method;
+    my $answer = http($method, '/a', 'X-Device: d1');
+    is $answer->{status}, 200, $method;
+    is $answer->{'x-protocol'}, 'webdav', '... is WebDAV';
+    is http($method, '/_api/web', 'X-Device: d1')->{'x-protocol'},
+       'sharepoint_rest', '... not of REST';
 }
+is http($_, '/a', 'X-Device: d1')->{'x-protocol'}, 'sharepoint_page', $_
+    for qw(GET POST OPTIONS);
 is http('RPC_IN_DATA', '/a', 'X-Device: d1')->{status}, 405, 'RPC_IN_DATA';
 
 === TEST 12: SharePoint's literals arrive as they are

@@ -78,6 +78,44 @@ static match_case_t  cases[] = {
     { "exchange", "/exadmin", 0, MTD_REFUSED },
     { "exchange", "/", MTD_PROTOCOL_OWA, MTD_GATED },
     { "exchange", "/metrics", 0, UNKNOWN },
+
+    /* the rest of an Exchange's front end */
+
+    { "exchange", "/owa/service.svc", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/ev.owa2", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/sessiondata.ashx", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/plt1.ashx", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/lang.owa", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/prem/15.2.1118.7/scripts/boot.js", MTD_PROTOCOL_OWA,
+      MTD_GATED },
+    { "exchange", "/owa/calendar/1@example.com/2/calendar.html",
+      MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/owa/proxyLogon.owa", 0, MTD_REFUSED },
+    { "exchange", "/ecp/", MTD_PROTOCOL_ECP, MTD_GATED },
+    { "exchange", "/ecp/DDI/DDIService.svc/GetList", MTD_PROTOCOL_ECP,
+      MTD_GATED },
+    { "exchange", "/ecp/ProxyLogon.ecp", 0, MTD_REFUSED },
+    { "exchange", "/EWS/Services.wsdl", MTD_PROTOCOL_EWS, MTD_GATED },
+    { "exchange", "/ews/exchange.asmx/WSSecurity/X509Cert", 0, MTD_REFUSED },
+    { "exchange", "/rpc/rpcproxy.dll/x", MTD_PROTOCOL_RPC, MTD_GATED },
+    { "exchange", "/Autodiscover/Autodiscover.svc",
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN },
+    { "exchange", "/autodiscover/autodiscover.svc/wssecurity", 0,
+      MTD_REFUSED },
+    { "exchange", "/autodiscover/metadata/json/1", 0, UNKNOWN },
+    { "exchange", "/pushnotifications/service.svc", 0, UNKNOWN },
+    { "exchange", "/owa/healthcheck.htm", MTD_PROTOCOL_OWA, MTD_GATED },
+    { "exchange", "/ecp/healthcheck.htm", MTD_PROTOCOL_ECP, MTD_GATED },
+    { "exchange", "/ews/healthcheck.htm", MTD_PROTOCOL_EWS, MTD_GATED },
+    { "exchange", "/api/healthcheck.htm", MTD_PROTOCOL_OTHER, MTD_GATED },
+    { "exchange", "/rpc/healthcheck.htm", MTD_PROTOCOL_RPC, MTD_GATED },
+    { "exchange", "/oab/healthcheck.htm", MTD_PROTOCOL_OAB, MTD_GATED },
+    { "exchange", "/mapi/healthcheck.htm", MTD_PROTOCOL_MAPI, MTD_GATED },
+    { "exchange", "/autodiscover/healthcheck.htm",
+      MTD_PROTOCOL_AUTODISCOVER, MTD_GATED },
+    { "exchange", "/Microsoft-Server-ActiveSync/healthcheck.htm",
+      MTD_PROTOCOL_OTHER, MTD_GATED },
+    { "exchange", "/powershell/healthcheck.htm", 0, MTD_REFUSED },
     { "exchange", "/mics/api/v2", 0, UNKNOWN },
 
     { "sharepoint", "/", MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
@@ -103,6 +141,45 @@ static match_case_t  cases[] = {
       MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN },
     { "sharepoint", "/_login/default.aspx", MTD_PROTOCOL_SHAREPOINT_PAGE,
       MTD_OPEN },
+
+    /* below any site, in any letter case */
+
+    { "sharepoint", "/Sites/X/Pages/Default.ASPX",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/sites/x/_LAYOUTS/16/upload.aspx",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/sites/x/_layouts/15/wopiframe.aspx",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/sites/x/_layouts/16/Metadata/json/1", 0, MTD_REFUSED },
+    { "sharepoint", "/sites/x/_layouts/15/images/x.png",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/_layouts/16/images/x.png",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN },
+    { "sharepoint", "/_forms/default.aspx", MTD_PROTOCOL_SHAREPOINT_PAGE,
+      MTD_OPEN },
+    { "sharepoint", "/_trust/", MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN },
+    { "sharepoint", "/_windows/default.aspx", MTD_PROTOCOL_SHAREPOINT_PAGE,
+      MTD_OPEN },
+    { "sharepoint", "/x/_vti_bin/Sites.asmx", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/x/_vti_bin/cellstorage.svc/CellStorageService",
+      MTD_PROTOCOL_OFFICE, MTD_GATED },
+    { "sharepoint", "/x/_vti_bin/owssvr.dll", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/_vti_bin/_vti_aut/author.dll", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/_vti_bin/shtml.dll/_vti_rpc", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/_vti_bin/_vti_adm/admin.dll", 0, MTD_REFUSED },
+    { "sharepoint", "/x/_vti_bin/wopi.ashx/files/1", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/x/_vti_bin/ListData.svc", MTD_PROTOCOL_SHAREPOINT_REST,
+      MTD_GATED },
+    { "sharepoint", "/x/_vti_bin/_api/web", MTD_PROTOCOL_SHAREPOINT_REST,
+      MTD_GATED },
+    { "sharepoint", "/x/_vti_inf.html", MTD_PROTOCOL_OFFICE, MTD_GATED },
+    { "sharepoint", "/x/_API/spfilesync/sync/1", MTD_PROTOCOL_ONEDRIVE,
+      MTD_GATED },
 
     /* a folder of that name, or a literal that holds it, opens nothing */
 
@@ -237,6 +314,20 @@ test_methods(void **state)
     assert_true(e->methods & MTD_METHOD_LOCK);
     assert_false(e->methods & MTD_METHOD_RPC_IN_DATA);
     assert_false(e->methods & MTD_METHOD_OTHER);
+
+    /* WebDAV's are those that no browser has */
+
+    assert_ptr_equal(e, profile("sharepoint")->fallback);
+
+    e = profile("sharepoint")->webdav;
+    assert_int_equal(e->protocol, MTD_PROTOCOL_WEBDAV);
+    assert_int_equal(e->access, MTD_GATED);
+    assert_true(e->methods & MTD_METHOD_PROPFIND);
+    assert_true(e->methods & MTD_METHOD_PUT);
+    assert_false(e->methods & (MTD_METHOD_GET|MTD_METHOD_HEAD
+                               |MTD_METHOD_POST|MTD_METHOD_OPTIONS));
+    assert_null(profile("exchange")->webdav);
+    assert_null(profile("generic")->webdav);
 }
 
 
