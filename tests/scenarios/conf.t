@@ -56,7 +56,7 @@ configurations();
 # nginx takes each alone, and both
 
 for my $set ([qw(mtd exchange)], [qw(mtd sharepoint)],
-             [qw(exchange mtd sharepoint)])
+             [qw(exchange mtd sharepoint)], [qw(graduated mtd exchange)])
 {
     my $out = qx("$nginx" -t -p "$dir" -e stderr -c "@{[main(@$set)]}" 2>&1);
 
@@ -69,7 +69,7 @@ for my $set ([qw(mtd exchange)], [qw(mtd sharepoint)],
 
 start_redis();
 
-my $gate = main(qw(exchange mtd sharepoint), 'backend');
+my $gate = main(qw(graduated exchange mtd sharepoint), 'backend');
 
 start(nginx => $nginx, '-p', $dir, '-e', "$dir/error.log", '-c', $gate,
       '-g', 'daemon off;');
@@ -117,18 +117,140 @@ mtdctl('bypass', 'end');
 ok(wait_for(sub { eas('ApplTEST0002') =~ /^200 .*129/ }), 'and ends');
 
 
+# what has no device: the load balancer, other servers, and Autodiscover
+
+my %servers = (
+    monitor => [ $exchange, 'mail', '/OWA/HealthCheck.htm',
+                 '/microsoft-server-activesync/healthcheck.htm',
+                 '/rpc/healthcheck.htm', '/mapi/healthcheck.htm',
+                 '/autodiscover/healthcheck.htm' ],
+    hybrid => [ $exchange, 'mail', '/EWS/mrsproxy.svc',
+                '/ews/Exchange.asmx/WSSecurity/x',
+                '/autodiscover/autodiscover.svc/wssecurity',
+                '/autodiscover/metadata/json/1' ],
+    wopi => [ $sharepoint, 'sharepoint', '/_vti_bin/wopi.ashx/files/1',
+              '/sites/a/b/_VTI_BIN/Wopi.ashx/files/1' ],
+    trust => [ $sharepoint, 'sharepoint', '/_layouts/15/metadata/json/1',
+               '/sites/a/_layouts/16/metadata/json/1' ]
+);
+
+is_deeply([servers()], ['403 ', 0], 'no server comes from here');
+
+reload($_, 's/allow  192\.0\.2\.\d+/allow  127.0.0.1/g')
+    for qw(exchange sharepoint);
+
+is_deeply([servers()], ['200 backend', 0], 'they do from where they are');
+
+like(request($sharepoint, 'sharepoint.example.com', "/_api/web/f('"
+             . "/_vti_bin/wopi.ashx/x')"), qr/^403 .*Unauthorized/,
+     'no path that looks alike');
+
+my %limited = (200 => 0, 503 => 0);
+
+for (1 .. 60) {
+    my ($code) = request($exchange, 'autodiscover.example.com',
+        '/Autodiscover/Autodiscover.xml', '-d', 'x') =~ /^(\d+)/;
+
+    $limited{$code}++;
+}
+
+cmp_ok($limited{200}, '>=', 21, "Autodiscover is open: $limited{200} times");
+cmp_ok($limited{503}, '>', 0, "... and no more than that: $limited{503} not");
+
+
 # exemptions: this machine as a server, and its service account
 
-reload('s/10\.30\.0\.5/127.0.0.1/');
+reload('mtd', 's/10\.30\.0\.5/127.0.0.1/');
 
 is(eas('ApplTEST0002', '-u', 'svc-crm:x'), '200 backend Basic c3ZjLWNybTp4',
    'a service account on its server is exempt');
 like(eas('ApplTEST0002', '-u', 'anna:x'), qr/^200 .*129/,
    'others on that server are not');
 
-reload('s/(127\.0\.0\.1\/32\s+)servers;/$1rooms;/');
+reload('mtd', 's/(127\.0\.0\.1\/32\s+)servers;/$1rooms;/');
 
 is(eas('ApplTEST0002'), '200 backend', 'a room system is exempt');
+
+
+# graduated: less for a medium threat
+
+reload('mtd', 's/127\.0\.0\.1\/32/10.30.0.5\/32/',
+       's/default     phones;/default     \$gate_graduated;/');
+
+set("alias=intune:@{[DEVICE]}", 'threat=mediumSeverity', 'vendor=lookout',
+    'reported_at=now');
+
+my @cert = ('--cert', "$dir/device.crt", '--key', "$dir/device.key");
+my @pages = (
+    'GET' => '200 backend', 'HEAD' => '200 ', 'PROPFIND' => '200 backend',
+    'OPTIONS' => '200 backend', 'POST' => '403', 'PUT' => '403',
+    'DELETE' => '403', 'MOVE' => '403', 'LOCK' => '403', 'PROPPATCH' => '403'
+);
+
+is(command('Sync'), '200 backend', 'Sync passes');
+is(command('Ping'), '200 backend', 'Ping passes');
+is(command('FolderSync'), '200 backend', 'FolderSync passes');
+like(command('ItemOperations'), qr/^200 .*129/, 'ItemOperations does not');
+like(command('Search'), qr/^200 .*129/, 'nor Search');
+like(command('SmartForward'), qr/^200 .*129/, 'nor SmartForward');
+is(command('GetAttachment'), '403 ', 'nor GetAttachment');
+
+for my $path ('/sites/a/b.docx', '/_api/web') {
+    my @list = @pages;
+
+    while (my ($method, $answer) = splice @list, 0, 2) {
+        next if $path eq '/_api/web' && $method =~ /^(?:PROP|MOVE|LOCK)/;
+
+        like(sharepoint($path, $method eq 'HEAD' ? '-I' : ('-X', $method)),
+             qr/^\Q$answer\E/, "$method $path: $answer");
+    }
+}
+
+like(sharepoint('/_api/web', '-X', 'POST', '-H', 'X-HTTP-Method: MERGE'),
+     qr/^403/, 'nor a method in the header');
+like(sharepoint('/_api/web', '-H', 'X-HTTP-Method: DELETE'), qr/^403/,
+     '... whatever the first line says');
+like(sharepoint('/_vti_bin/client.svc/ProcessQuery', '-X', 'POST'),
+     qr/^200 .*UnauthorizedAccess/, 'nor CSOM');
+like(sharepoint('/_vti_bin/lists.asmx'), qr/^403/, 'nor SOAP');
+
+is(owa('/owa/'), '200 backend', 'OWA can be read');
+is(owa('/owa/service.svc?action=GetItem&ID=1'), '200 backend', '... an item');
+like(owa($_), qr/^403/, "... not $_")
+    for '/owa/service.svc/s/GetFileAttachment?id=x',
+        '/owa/service.svc?action=GetAttachment',
+        '/owa/service.svc?action=%47etAttachment',
+        '/owa/service.svc?x=1&action=GetItem', '/owa/attachment.ashx?id=x';
+like(request($exchange, 'mail.example.com', '/ews/exchange.asmx', @cert, '-d',
+             'x'), qr/^500 .*ErrorAccessDenied/, 'EWS as a whole is closed');
+
+set('threat=lowSeverity', 'vendor=lookout', 'reported_at=now');
+is(command('ItemOperations'), '200 backend', 'a low threat has all');
+
+set('threat=highSeverity', 'vendor=lookout', 'reported_at=now');
+like(command('Sync'), qr/^200 .*129/, 'a high one nothing');
+
+
+# a device that is known by its protected app only
+
+set('enrolled=app', 'threat=secured', 'compliance=noncompliant',
+    'vendor=lookout', 'reported_at=now');
+is(command('Sync'), '200 backend', 'the threat of an app\'s device counts');
+
+set('threat=lowSeverity', 'vendor=lookout', 'reported_at=now');
+like(command('Sync'), qr/^200 .*129/, '... by a policy of its own');
+
+for my $action (qw(block wipe)) {
+    set("action=$action", 'threat=secured', 'vendor=lookout',
+        'reported_at=now');
+    like(command('Sync'), qr/^200 .*129/, "$action is obeyed");
+    like(sharepoint('/sites/a'), qr/^403/, '... everywhere');
+}
+
+like(slurp("$dir/mtd.log"), qr/"reason":"$_",[^}]*"policy":"apps"/,
+     "$_ by that policy") for qw(threat_level admin_block wipe_pending);
+like(slurp("$dir/mtd.log"), qr/"reason":"secured_enough",[^}]*"policy":"$_"/,
+     "allowed by $_") for qw(limited apps phones);
 
 
 # the gate has asked for nothing that it may not have
@@ -177,6 +299,17 @@ sub certificates {
            . " -out $dir/exchange.crt 2>$dir/openssl.err") == 0
         or die slurp("$dir/openssl.err");
 
+    spew("$dir/device.ext", 'subjectAltName=URI:IntuneDeviceId://' . DEVICE);
+
+    system('openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+           . " -batch -subj /CN=device -keyout $dir/device.key"
+           . " -out $dir/device.csr 2>$dir/openssl.err && openssl x509 -req"
+           . " -in $dir/device.csr -CA $dir/exchange.crt"
+           . " -CAkey $dir/exchange.key -set_serial 7 -days 2"
+           . " -extfile $dir/device.ext -out $dir/device.crt"
+           . " 2>>$dir/openssl.err") == 0
+        or die slurp("$dir/openssl.err");
+
     link "$dir/exchange.key", "$dir/sharepoint.key" or die $!;
     link "$dir/exchange.crt", "$dir/$_.crt" or die $!
         for qw(sharepoint devices-ca backend-ca);
@@ -184,7 +317,7 @@ sub certificates {
 
 
 sub configurations {
-    for my $name (qw(mtd exchange sharepoint)) {
+    for my $name (qw(mtd exchange sharepoint graduated)) {
         my $text = slurp("$top/conf/$name.conf");
         my $port = $name eq 'exchange' ? $exchange : $sharepoint;
 
@@ -211,8 +344,14 @@ server {
         return 500 "kept alive";
     }
 
-    if (\$http_host !~ "^(?:mail|sharepoint)\\.example\\.com\$") {
+    if (\$http_host !~ "^(?:mail|autodiscover|sharepoint)\\.example\\.com\$") {
         return 500 "host";
+    }
+
+    set \$both "\$http_host\$http_front_end_https";
+
+    if (\$both !~ "^(?:sh.*On|[^s].*com)\$") {
+        return 500 "https";
     }
 
     location / {
@@ -290,13 +429,16 @@ sub start {
 
 
 sub reload {
-    my ($change) = @_;
+    my ($name, @changes) = @_;
 
-    my $text = slurp("$dir/conf.d/mtd.conf");
+    my $text = slurp("$dir/conf.d/$name.conf");
     my %old = map { $_ => 1 } pids();
 
-    eval "\$text =~ $change" or die "no such text: $change";
-    spew("$dir/conf.d/mtd.conf", $text);
+    for my $change (@changes) {
+        eval "\$text =~ $change" or die "no such text: $change";
+    }
+
+    spew("$dir/conf.d/$name.conf", $text);
     kill HUP => $pid{nginx};
 
     wait_for(sub { workers() == 2 && !grep { $old{$_} } pids() })
@@ -401,6 +543,47 @@ sub eas {
         "/Microsoft-Server-ActiveSync?Cmd=Sync&User=anna&DeviceId=$id"
         . '&DeviceType=iPhone', '-X', 'POST', '-H',
         'MS-ASProtocolVersion: 16.1', @options);
+}
+
+
+sub command {
+    my ($command) = @_;
+
+    return request($exchange, 'mail.example.com',
+        "/Microsoft-Server-ActiveSync?Cmd=$command&User=anna"
+        . '&DeviceId=ApplTEST0001&DeviceType=iPhone', '-X', 'POST', '-H',
+        'MS-ASProtocolVersion: 16.1');
+}
+
+
+sub owa {
+    my ($path, @options) = @_;
+    return request($exchange, 'mail.example.com', $path, @cert, @options);
+}
+
+
+sub sharepoint {
+    my ($path, @options) = @_;
+    return request($sharepoint, 'sharepoint.example.com', $path, @cert,
+                   @options);
+}
+
+
+# the answer that all paths of servers get, and how many get another
+
+sub servers {
+    my %answers;
+
+    for my $list (values %servers) {
+        my ($port, $host, @paths) = @$list;
+
+        $answers{ request($port, "$host.example.com", $_) }++ for @paths;
+    }
+
+    my ($most) = sort { $answers{$b} <=> $answers{$a} } keys %answers;
+    delete $answers{$most};
+
+    return ($most, scalar keys %answers);
 }
 
 
