@@ -7,6 +7,20 @@ use MTD;
 our $guid = '0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9';
 our $other = '11111111-2222-3333-4444-555555555555';
 
+our $tenant = '22222222-3333-4444-5555-666666666666';
+
+
+# a GUID as Microsoft writes it in bytes, hex
+
+sub bytes {
+    my ($hex) = @_;
+
+    $hex =~ tr/-//d;
+    $hex =~ s/^(..)(..)(..)(..)(..)(..)(..)(..)/$4$3$2$1$6$5$8$7/;
+    return $hex;
+}
+
+
 certificates(
     uri     => [ '/CN=phone', "subjectAltName=URI:IntuneDeviceId://\U$guid" ],
     intune  => [ '/CN=phone', "subjectAltName=URI:ID:Microsoft Endpoint Manager:GUID:$guid" ],
@@ -14,6 +28,22 @@ certificates(
     two     => [ '/CN=phone', "subjectAltName=URI:IntuneDeviceId://$guid,"
                               . "URI:IntuneDeviceId://$other" ],
     bad     => [ '/CN=phone', 'subjectAltName=URI:IntuneDeviceId://phone' ],
+    mdm     => [ '/CN=phone', "1.2.840.113556.5.4=DER:" . bytes($guid)
+                              . "\n1.2.840.113556.5.14=DER:0410"
+                              . bytes($tenant) ],
+    drs     => [ '/CN=phone', "1.2.840.113556.1.5.284.2=DER:048110"
+                              . bytes($guid)
+                              . "\n1.2.840.113556.1.5.284.5=DER:048110"
+                              . bytes($tenant) ],
+    theirs  => [ '/CN=phone', "1.2.840.113556.5.4=DER:" . bytes($guid)
+                              . "\n1.2.840.113556.5.14=DER:0410"
+                              . bytes($other) ],
+    alice   => [ '/CN=phone', "subjectAltName=URI:IntuneDeviceId://$guid,"
+                 . 'otherName:msUPN;UTF8:Alice@Example.com' ],
+    bob     => [ '/CN=phone', "subjectAltName=URI:IntuneDeviceId://$guid,"
+                 . 'otherName:msUPN;UTF8:bob@example.com' ],
+    nobody  => [ '/CN=phone', 'subjectAltName=otherName:msUPN;UTF8:'
+                 . 'bob@example.com' ],
     foreign => [ '/CN=phone', "subjectAltName=URI:IntuneDeviceId://$guid",
                  'other' ],
 );
@@ -52,7 +82,7 @@ ssl_client_certificate \$TEST_NGINX_CERTS/ca.crt;
 ssl_verify_client optional_no_ca;
 END
     $block->set_value(init => "MTD::devices("
-        . "'d1 threat=secured compliance=compliant alias=intune:$guid "
+        . "'d1 threat=secured compliance=compliant alias=intune:$guid user=alice\@example.com "
         . "alias=entra:$guid alias=cert:1abcd');");
     $block->set_value(request => 'GET /plain');
     $block->set_value(error_code => 403);
@@ -99,7 +129,32 @@ is by('cn'), 'allow secured_enough, allow secured_enough', 'the second';
 is by('uri'), 'allow secured_enough, allow secured_enough', 'the first';
 is by('bad'), 'block malformed, block malformed', 'the first is wrong';
 
-=== TEST 7: HTTP/2
+=== TEST 7: Microsoft's own, of one tenant
+--- sources: mtd_client_cert intune entra serial=serial tenant=22222222-3333-4444-5555-666666666666;
+--- then
+is by('mdm'), 'allow secured_enough, allow secured_enough',
+   'of the MDM device CA';
+is by('drs'), 'allow secured_enough, allow secured_enough',
+   'of the device registration';
+is by('theirs'), 'block malformed, block malformed', 'of another tenant';
+is by('cn'), 'block unknown_device, block unknown_device', 'another source';
+
+=== TEST 8: the user of a certificate
+--- policy: bind_user on;
+--- then
+is by('alice'), 'allow secured_enough, allow secured_enough', 'hers';
+is by('bob'), 'block identity_mismatch, block identity_mismatch', 'his';
+is by('uri'), 'allow secured_enough, allow secured_enough', 'nobody\'s';
+is by('alice', '--user', 'alice@example.com:x'),
+   'allow secured_enough, allow secured_enough', 'and Basic';
+is by('alice', '--user', 'bob@example.com:x'),
+   'block identity_mismatch, block identity_mismatch', 'and another of Basic';
+is by('nobody', '--user', 'alice@example.com:x'),
+   'block identity_mismatch, block identity_mismatch',
+   'two users of no device';
+is by('nobody'), 'block unidentified, block unidentified', 'no device';
+
+=== TEST 9: HTTP/2
 --- h2
 1
 --- then
@@ -109,7 +164,7 @@ is by('', '--http2'), 'block unidentified, block unidentified', 'none';
 like curl('-I', '--http2', url()), qr{^HTTP/2 403},
      'it was HTTP/2';
 
-=== TEST 8: one connection, and a change between its requests
+=== TEST 10: one connection, and a change between its requests
 --- then
 trusted();
 is curl('-o', '/dev/null', '-o', '/dev/null', '-w', '%{num_connects} ',

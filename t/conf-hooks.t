@@ -72,7 +72,7 @@ unknown "no_such" variable
 --- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert subject;
 --- must_die
 --- error_log
-invalid source "subject", it must be "san_uri", "cn=KIND" or "serial=KIND" in
+invalid source "subject", it must be "san_uri", "cn=KIND", "serial=KIND", "intune", "entra" or one "tenant=GUID" in
 
 === TEST 12: client_cert: a source twice
 --- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert cn=entra cn=intune;
@@ -91,3 +91,39 @@ invalid kind of identity "name"
 --- must_die
 --- error_log
 "mtd_client_cert" directive is duplicate in
+
+=== TEST 15: a root that all tenants share, and no tenant
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert intune;
+--- must_die
+--- error_log
+"intune" and "entra" of "mtd_client_cert" need tenant=GUID, because certificates of all tenants have the same root in
+
+=== TEST 16: the other one
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert san_uri entra;
+--- must_die
+--- error_log
+"intune" and "entra" of "mtd_client_cert" need tenant=GUID
+
+=== TEST 17: a tenant that is no GUID
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert intune tenant=example.com;
+--- must_die
+--- error_log
+invalid "tenant=example.com" of "mtd_client_cert", it must be the GUID of a tenant in
+
+=== TEST 18: a tenant for nothing
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert san_uri tenant=11111111-2222-3333-4444-555555555555;
+--- must_die
+--- error_log
+"tenant=11111111-2222-3333-4444-555555555555" of "mtd_client_cert" is for the sources "intune" and "entra" only in
+
+=== TEST 19: a tenant alone
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert tenant=11111111-2222-3333-4444-555555555555;
+--- must_die
+--- error_log
+"mtd_client_cert" directive names no source in
+
+=== TEST 20: two tenants
+--- gate: mtd_profile generic; mtd_identify client_cert; mtd_client_cert intune tenant=11111111-2222-3333-4444-555555555555 tenant=11111111-2222-3333-4444-555555555555;
+--- must_die
+--- error_log
+invalid source "tenant=11111111-2222-3333-4444-555555555555", it must be "san_uri"

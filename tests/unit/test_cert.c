@@ -36,9 +36,9 @@ enum { TEST_INTUNE = 3, TEST_ENTRA, TEST_SERIAL };
 
 
 static const mtd_cert_source_t  test_all[] = {
-    { MTD_CERT_SAN_URI, TEST_INTUNE },
-    { MTD_CERT_CN, TEST_ENTRA },
-    { MTD_CERT_SERIAL, TEST_SERIAL }
+    { MTD_CERT_SAN_URI, TEST_INTUNE, NULL },
+    { MTD_CERT_CN, TEST_ENTRA, NULL },
+    { MTD_CERT_SERIAL, TEST_SERIAL, NULL }
 };
 
 
@@ -263,6 +263,313 @@ test_cert_table(void **state)
 }
 
 
+/* Microsoft's own extensions; the GUID of bytes is little endian in part */
+
+#define TEST_DEVICE     "\x65\x6e\x69\x4e\x45\x32\x37\x43"                    \
+                        "\xa5\x43\x30\x42\x42\x35\x34\x44"
+#define TEST_MINE       "\x11\x11\x11\x11\x22\x22\x33\x33"                    \
+                        "\x44\x44\x55\x55\x55\x55\x55\x55"
+#define TEST_THEIRS     "\x11\x11\x11\x11\x22\x22\x33\x33"                    \
+                        "\x44\x44\x55\x55\x55\x55\x55\x56"
+
+#define TEST_MDM        "1.2.840.113556.5.4"
+#define TEST_MDM_TENANT "1.2.840.113556.5.14"
+#define TEST_DRS        "1.2.840.113556.1.5.284.2"
+#define TEST_DRS_TENANT "1.2.840.113556.1.5.284.5"
+
+
+static const mtd_cert_source_t  test_microsoft[] = {
+    { MTD_CERT_INTUNE, TEST_INTUNE,
+      (u_char *) "11111111-2222-3333-4444-555555555555" },
+    { MTD_CERT_ENTRA, TEST_ENTRA,
+      (u_char *) "11111111-2222-3333-4444-555555555555" },
+    { MTD_CERT_SERIAL, TEST_SERIAL, NULL }
+};
+
+
+static const struct {
+    int          rc;
+    unsigned     kind;
+    struct {
+        const char  *oid;
+        mtd_str_t    value;
+    } ext[4];
+} test_extensions[] = {
+
+    /* the three forms */
+
+    { MTD_CERT_OK, TEST_INTUNE,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_OK, TEST_INTUNE,
+      { { TEST_MDM, test_text("\004\020" TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\201\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_OK, TEST_ENTRA,
+      { { TEST_DRS, test_text("\004\201\020" TEST_DEVICE) },
+        { TEST_DRS_TENANT, test_text("\004\201\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_OK, TEST_ENTRA,
+      { { TEST_DRS, test_text(TEST_DEVICE) },
+        { TEST_DRS_TENANT, test_text(TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+
+    /* another tenant, none, that of the other kind of certificate */
+
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_THEIRS) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) }, { NULL, { 0, NULL } },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_DRS_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_DRS, test_text(TEST_DEVICE) },
+        { TEST_DRS_TENANT, test_text("\004\020" TEST_THEIRS) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } } } },
+
+    /* what another tenant's is does not serve as the second source */
+
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text(TEST_THEIRS) },
+        { TEST_DRS, test_text(TEST_DEVICE) },
+        { TEST_DRS_TENANT, test_text(TEST_MINE) } } },
+
+    /* twice, too short, too long, other tags */
+
+    { MTD_CERT_AMBIGUOUS, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text("\004\020" TEST_DEVICE "\000") },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text("") },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text("\003\020" TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text("\004\202\020" TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+    { MTD_CERT_MALFORMED, 0,
+      { { TEST_MDM, test_text(TEST_DEVICE) },
+        { TEST_MDM_TENANT, test_text("\004\021" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } } } },
+
+    /* none of them: the next source */
+
+    { MTD_CERT_OK, TEST_SERIAL,
+      { { TEST_MDM_TENANT, test_text("\004\020" TEST_MINE) },
+        { NULL, { 0, NULL } }, { NULL, { 0, NULL } },
+        { NULL, { 0, NULL } } } }
+};
+
+
+static void
+test_cert_add_ext(X509 *cert, const char *oid, const mtd_str_t *value)
+{
+    ASN1_OBJECT        *object;
+    X509_EXTENSION     *ext;
+    ASN1_OCTET_STRING  *text;
+
+    object = OBJ_txt2obj(oid, 1);
+    text = ASN1_OCTET_STRING_new();
+
+    assert_non_null(object);
+    assert_int_equal(ASN1_OCTET_STRING_set(text, value->data,
+                                           (int) value->len), 1);
+
+    ext = X509_EXTENSION_create_by_OBJ(NULL, object, 0, text);
+    assert_non_null(ext);
+    assert_int_equal(X509_add_ext(cert, ext, -1), 1);
+
+    X509_EXTENSION_free(ext);
+    ASN1_OCTET_STRING_free(text);
+    ASN1_OBJECT_free(object);
+}
+
+
+static void
+test_cert_microsoft(void **state)
+{
+    int            rc;
+    X509          *cert;
+    size_t         i, k;
+    mtd_cert_id_t  id;
+
+    static const test_cert_t  plain = {
+        { { 0, NULL } }, { test_text("x") }, "01", 0, 0, 0, 0, NULL
+    };
+
+    for (i = 0; i < sizeof(test_extensions) / sizeof(test_extensions[0]); i++)
+    {
+        cert = test_cert_make(&plain);
+
+        for (k = 0; k < 4 && test_extensions[i].ext[k].oid; k++) {
+            test_cert_add_ext(cert, test_extensions[i].ext[k].oid,
+                              &test_extensions[i].ext[k].value);
+        }
+
+        memset(&id, 0xee, sizeof(mtd_cert_id_t));
+        rc = mtd_cert_parse(cert, test_microsoft, 3, &id);
+
+        X509_free(cert);
+
+        if (rc != test_extensions[i].rc) {
+            fail_msg("extensions %zu: %d", i, rc);
+        }
+
+        if (rc != MTD_CERT_OK) {
+            assert_non_null(id.why);
+            assert_int_equal(id.len, 0);
+            continue;
+        }
+
+        assert_int_equal(id.kind, test_extensions[i].kind);
+
+        if (id.kind != TEST_SERIAL) {
+            assert_int_equal(id.len, MTD_CERT_GUID_LEN);
+            assert_memory_equal(id.data, TEST_LOWER, MTD_CERT_GUID_LEN);
+        }
+    }
+
+    printf("checked %zu certificates of Microsoft's forms\n", i);
+}
+
+
+/* principal names; type is that of the value */
+
+static void
+test_cert_add_upn(GENERAL_NAMES *names, int nid, int type, const char *text,
+    size_t len)
+{
+    ASN1_TYPE     *value;
+    ASN1_STRING   *string;
+    GENERAL_NAME  *name;
+
+    name = GENERAL_NAME_new();
+    value = ASN1_TYPE_new();
+    string = ASN1_STRING_type_new(type);
+
+    assert_int_equal(ASN1_STRING_set(string, text, (int) len), 1);
+    ASN1_TYPE_set(value, type, string);
+    assert_int_equal(GENERAL_NAME_set0_othername(name, OBJ_nid2obj(nid),
+                                                 value), 1);
+    assert_true(sk_GENERAL_NAME_push(names, name) > 0);
+}
+
+
+static void
+test_cert_users(void **state)
+{
+    X509           *cert;
+    size_t          i, k, len;
+    u_char          user[MTD_CERT_USER_MAX];
+    mtd_str_t       uri = test_text("https://example.com/");
+    GENERAL_NAMES  *names;
+
+    static const struct {
+        const char  *user;
+        struct {
+            int        nid;
+            int        type;
+            mtd_str_t  text;
+        } upn[2];
+    } users[] = {
+        { "", { { 0, 0, { 0, NULL } }, { 0, 0, { 0, NULL } } } },
+        { "alice@example.com",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("Alice@Example.com") },
+            { 0, 0, { 0, NULL } } } },
+        { "alice@example.com",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("alice@example.com") },
+            { NID_ms_upn, V_ASN1_UTF8STRING, test_text("ALICE@example.com") }
+          } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("alice@example.com") },
+            { NID_ms_upn, V_ASN1_UTF8STRING, test_text("bob@example.com") }
+          } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("alice@example.com") },
+            { NID_ms_upn, V_ASN1_IA5STRING, test_text("alice@example.com") }
+          } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("") },
+            { 0, 0, { 0, NULL } } } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("a b@example.com") },
+            { 0, 0, { 0, NULL } } } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text("a\0@example.com") },
+            { 0, 0, { 0, NULL } } } },
+        { "*",
+          { { NID_ms_upn, V_ASN1_UTF8STRING,
+              test_text(TEST_C128 TEST_C128 "c") },
+            { 0, 0, { 0, NULL } } } },
+        { TEST_C128 TEST_C128,
+          { { NID_ms_upn, V_ASN1_UTF8STRING, test_text(TEST_C128 TEST_C128) },
+            { 0, 0, { 0, NULL } } } },
+        { "",
+          { { NID_ms_smartcard_login, V_ASN1_UTF8STRING,
+              test_text("alice@example.com") },
+            { 0, 0, { 0, NULL } } } }
+    };
+
+    static const test_cert_t  plain = {
+        { { 0, NULL } }, { test_text("x") }, "01", 0, 0, 0, 0, NULL
+    };
+
+    for (i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        cert = test_cert_make(&plain);
+        names = sk_GENERAL_NAME_new_null();
+
+        test_cert_add_uri(names, &uri);
+
+        for (k = 0; k < 2 && users[i].upn[k].nid; k++) {
+            test_cert_add_upn(names, users[i].upn[k].nid,
+                              users[i].upn[k].type,
+                              (char *) users[i].upn[k].text.data,
+                              users[i].upn[k].text.len);
+        }
+
+        assert_int_equal(X509_add1_ext_i2d(cert, NID_subject_alt_name, names,
+                                           0, 0), 1);
+
+        len = mtd_cert_user(cert, user);
+
+        assert_int_equal(len, strlen(users[i].user));
+        assert_memory_equal(user, users[i].user, len);
+
+        GENERAL_NAMES_free(names);
+        X509_free(cert);
+    }
+
+    cert = test_cert_make(&plain);
+    assert_int_equal(mtd_cert_user(cert, user), 0);
+    X509_free(cert);
+
+    printf("checked %zu users of certificates\n", i + 1);
+}
+
+
 /* an extension that cannot be read, and one that occurs twice */
 
 static void
@@ -312,6 +619,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_cert_table),
         cmocka_unit_test(test_cert_extension),
+        cmocka_unit_test(test_cert_microsoft),
+        cmocka_unit_test(test_cert_users),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,12 +26,16 @@
 
 
 #define MTD_CERT_VALUE_MAX     128  /* bytes */
+#define MTD_CERT_USER_MAX      256
+#define MTD_CERT_GUID_LEN      36
 
 
 typedef enum {
     MTD_CERT_SAN_URI = 0,           /* a GUID in one of Intune's forms */
     MTD_CERT_CN,                    /* the whole common name */
     MTD_CERT_SERIAL,                /* hex, lower case */
+    MTD_CERT_INTUNE,                /* extensions of its MDM device CA */
+    MTD_CERT_ENTRA,                 /* those of its device registration */
     MTD_CERT_SOURCE_N
 } mtd_cert_source_e;
 
@@ -39,6 +43,7 @@ typedef enum {
 typedef struct {
     unsigned        source;         /* mtd_cert_source_e */
     unsigned        kind;           /* handed on */
+    const u_char   *tenant;         /* a GUID in lower case, see parse */
 } mtd_cert_source_t;
 
 
@@ -50,10 +55,25 @@ typedef struct {
 } mtd_cert_id_t;
 
 
-/* the first of the n sources that the certificate has decides */
+/*
+ * The first of the n sources that the certificate has decides.  Of INTUNE and
+ * ENTRA the certificate must be of the source's tenant: all have one root.
+ */
 
 int mtd_cert_parse(X509 *cert, const mtd_cert_source_t *sources, unsigned n,
     mtd_cert_id_t *id);
+
+/*
+ * The user principal name in its alternative names, in lower case; 0: there
+ * is none.  Several, or one that cannot be read, are the name "*", which is
+ * nobody's.
+ */
+
+size_t mtd_cert_user(X509 *cert, u_char *user);
+
+/* 1 if all of p is a GUID, whose lower-case form is then written */
+
+int mtd_cert_guid(u_char *to, const u_char *p, size_t len);
 
 
 #endif /* _MTD_CERT_H_INCLUDED_ */

@@ -16,6 +16,7 @@
 
 typedef struct {
     ngx_uint_t              intune;
+    ngx_uint_t              entra;
 } ngx_http_mtd_client_cert_main_conf_t;
 
 
@@ -31,6 +32,8 @@ typedef struct {
     ngx_http_mtd_client_cert_srv_conf_t  *conf;
     int                                   rc;
     mtd_cert_id_t                         id;
+    size_t                                user_len;
+    u_char                                user[MTD_CERT_USER_MAX];
 } ngx_http_mtd_client_cert_result_t;
 
 
@@ -45,6 +48,8 @@ static char *ngx_http_mtd_client_cert(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_mtd_client_cert_source(ngx_conf_t *cf,
     ngx_str_t *value, mtd_cert_source_t *source);
+static char *ngx_http_mtd_client_cert_tenant(ngx_conf_t *cf,
+    ngx_http_mtd_client_cert_srv_conf_t *ccscf, ngx_str_t *tenant);
 static ngx_int_t ngx_http_mtd_client_cert_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_mtd_client_cert_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_mtd_client_cert_create_srv_conf(ngx_conf_t *cf);
@@ -138,6 +143,8 @@ ngx_http_mtd_client_cert_identify(ngx_http_request_t *r, ngx_uint_t protocol,
     }
 
     id->why = result->id.why;
+    id->user.data = result->user;
+    id->user.len = result->user_len;
 
     switch (result->rc) {
 
@@ -203,12 +210,14 @@ ngx_http_mtd_client_cert_result(ngx_http_request_t *r, ngx_ssl_conn_t *ssl)
     result->conf = ccscf;
     result->rc = MTD_CERT_NONE;
     result->id.why = NULL;
+    result->user_len = 0;
 
     cert = SSL_get_peer_certificate(ssl);
 
     if (cert) {
         result->rc = mtd_cert_parse(cert, ccscf->sources, ccscf->n,
                                     &result->id);
+        result->user_len = mtd_cert_user(cert, result->user);
         X509_free(cert);
 
         /* what was wrong is in the result, not in OpenSSL's queue */
@@ -235,7 +244,7 @@ ngx_http_mtd_client_cert(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_mtd_client_cert_srv_conf_t  *ccscf = conf;
 
-    ngx_str_t          *value;
+    ngx_str_t          *value, tenant;
     ngx_uint_t          i, j;
     mtd_cert_source_t   source;
 
@@ -244,8 +253,15 @@ ngx_http_mtd_client_cert(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+    ngx_str_null(&tenant);
 
     for (i = 1; i < cf->args->nelts; i++) {
+
+        if (tenant.len == 0 && ngx_strncmp(value[i].data, "tenant=", 7) == 0)
+        {
+            tenant = value[i];
+            continue;
+        }
 
         if (ngx_http_mtd_client_cert_source(cf, &value[i], &source)
             != NGX_OK)
@@ -265,6 +281,63 @@ ngx_http_mtd_client_cert(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ccscf->sources[ccscf->n++] = source;
     }
 
+    if (ccscf->n == 0) {
+        return "names no source";
+    }
+
+    return ngx_http_mtd_client_cert_tenant(cf, ccscf, &tenant);
+}
+
+
+/* Microsoft's roots sign for everybody: what they sign tells a tenant apart */
+
+static char *
+ngx_http_mtd_client_cert_tenant(ngx_conf_t *cf,
+    ngx_http_mtd_client_cert_srv_conf_t *ccscf, ngx_str_t *tenant)
+{
+    u_char             *guid;
+    ngx_uint_t          i, shared;
+    mtd_cert_source_t  *source;
+
+    shared = 0;
+    guid = tenant->len ? tenant->data + 7 : NULL;
+
+    if (tenant->len
+        && (tenant->len != 7 + MTD_CERT_GUID_LEN
+            || !mtd_cert_guid(guid, guid, MTD_CERT_GUID_LEN)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\" of \"mtd_client_cert\", it must "
+                           "be the GUID of a tenant", tenant);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < ccscf->n; i++) {
+        source = &ccscf->sources[i];
+
+        if (source->source == MTD_CERT_INTUNE
+            || source->source == MTD_CERT_ENTRA)
+        {
+            source->tenant = guid;
+            shared = 1;
+        }
+    }
+
+    if (shared && tenant->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"intune\" and \"entra\" of \"mtd_client_cert\" "
+                           "need tenant=GUID, because certificates of all "
+                           "tenants have the same root");
+        return NGX_CONF_ERROR;
+    }
+
+    if (!shared && tenant->len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"mtd_client_cert\" is for the sources "
+                           "\"intune\" and \"entra\" only", tenant);
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -278,13 +351,25 @@ ngx_http_mtd_client_cert_source(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_mtd_api_t                    *api;
     ngx_http_mtd_client_cert_main_conf_t  *ccmcf;
 
-    if (value->len == sizeof("san_uri") - 1
-        && ngx_strncmp(value->data, "san_uri", value->len) == 0)
-    {
-        ccmcf = ngx_http_conf_get_module_main_conf(cf,
+    ccmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_mtd_client_cert_module);
+    source->tenant = NULL;
+
+    if (ngx_strcmp(value->data, "san_uri") == 0) {
         source->source = MTD_CERT_SAN_URI;
         source->kind = ccmcf->intune;
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(value->data, "intune") == 0) {
+        source->source = MTD_CERT_INTUNE;
+        source->kind = ccmcf->intune;
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(value->data, "entra") == 0) {
+        source->source = MTD_CERT_ENTRA;
+        source->kind = ccmcf->entra;
         return NGX_OK;
     }
 
@@ -299,7 +384,8 @@ ngx_http_mtd_client_cert_source(ngx_conf_t *cf, ngx_str_t *value,
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid source \"%V\", it must be \"san_uri\", "
-                           "\"cn=KIND\" or \"serial=KIND\"", value);
+                           "\"cn=KIND\", \"serial=KIND\", \"intune\", "
+                           "\"entra\" or one \"tenant=GUID\"", value);
         return NGX_ERROR;
     }
 
@@ -324,24 +410,29 @@ ngx_http_mtd_client_cert_source(ngx_conf_t *cf, ngx_str_t *value,
 static ngx_int_t
 ngx_http_mtd_client_cert_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_int_t                              number;
-    ngx_str_t                              kind = ngx_string("intune");
+    ngx_int_t                              intune, entra;
     ngx_http_mtd_api_t                    *api;
     ngx_http_mtd_client_cert_main_conf_t  *ccmcf;
+
+    static ngx_str_t  intune_name = ngx_string("intune");
+    static ngx_str_t  entra_name = ngx_string("entra");
 
     api = ngx_http_mtd_api(cf);
     if (api == NULL) {
         return NGX_ERROR;
     }
 
-    number = api->add_kind(cf, &kind);
-    if (number == NGX_ERROR) {
+    intune = api->add_kind(cf, &intune_name);
+    entra = api->add_kind(cf, &entra_name);
+
+    if (intune == NGX_ERROR || entra == NGX_ERROR) {
         return NGX_ERROR;
     }
 
     ccmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_mtd_client_cert_module);
-    ccmcf->intune = number;
+    ccmcf->intune = intune;
+    ccmcf->entra = entra;
 
     return api->add_hook(cf, &ngx_http_mtd_client_cert_hook);
 }
