@@ -15,12 +15,13 @@ MANY=${MANY:-$([ "${QUICK:-}" ] && echo 100000 || echo 1000000)}
 DEVICES=1000
 
 VARIANTS="alone hit miss auth lua"
-declare -A PORT=([alone]=0 [hit]=1 [miss]=2 [auth]=3 [lua]=4 [many]=5)
+declare -A PORT=([alone]=0 [hit]=1 [miss]=2 [auth]=3 [lua]=4 [many]=5
+                 [bearer]=6)
 BASE=${BASE:-18700}
 
 missing=
 for tool in nginx:nginx wrk:wrk valgrind:valgrind strace:strace \
-            redis-server:redis-server cc:gcc
+            redis-server:redis-server cc:gcc openssl:openssl
 do
     command -v "${tool%%:*}" >/dev/null || missing+=" ${tool##*:}"
 done
@@ -94,5 +95,6 @@ done
 table
 syscalls
 one_by_one
+by_token
 many
 verdict

@@ -7,6 +7,7 @@
 /*
  * client HOST PORT REQUESTS DEVICES [DEPTH]: asks for the devices in turn
  * over one connection, DEPTH requests at a time; every answer must be 200.
+ * The environment's AUTHORIZATION is sent as that header.
  */
 
 
@@ -20,7 +21,8 @@
 #include <unistd.h>
 
 
-#define DEPTH_MAX  64
+#define DEPTH_MAX    64
+#define REQUEST_MAX  4096
 
 
 static const char  request[] =
@@ -31,7 +33,7 @@ static const char  request[] =
     "MS-ASProtocolVersion: 16.1\r\n"
     "X-MS-PolicyKey: 123456\r\n"
     "Content-Type: application/vnd.ms-sync.wbxml\r\n"
-    "Authorization: Basic dTpw\r\n"
+    "Authorization: %s\r\n"
     "Content-Length: 0\r\n\r\n";
 
 
@@ -94,7 +96,8 @@ int
 main(int argc, char **argv)
 {
     int                 fd;
-    char                out[DEPTH_MAX * 512];
+    char                out[DEPTH_MAX * REQUEST_MAX];
+    const char         *authorization;
     long                n, i, depth, devices, asked;
     size_t              len;
     struct sockaddr_in  sin;
@@ -109,6 +112,12 @@ main(int argc, char **argv)
 
     if (depth < 1 || depth > DEPTH_MAX || devices < 1) {
         stop("DEPTH is 1 to 64");
+    }
+
+    authorization = getenv("AUTHORIZATION");
+
+    if (authorization == NULL || strlen(authorization) > REQUEST_MAX - 512) {
+        stop("AUTHORIZATION is not set, or too long");
     }
 
     memset(&sin, 0, sizeof(sin));
@@ -127,7 +136,7 @@ main(int argc, char **argv)
 
         for (i = 0; i < depth && asked + i < n; i++) {
             len += snprintf(out + len, sizeof(out) - len, request,
-                            (asked + i) % devices);
+                            (asked + i) % devices, authorization);
         }
 
         if (send(fd, out, len, 0) != (ssize_t) len) {

@@ -74,6 +74,7 @@ typedef enum {
     TEST_ZERO_R,
     TEST_ZERO_S,
     TEST_SHORT,
+    TEST_LONG,
     TEST_HMAC
 } test_form_e;
 
@@ -146,6 +147,17 @@ test_raw(u_char *signature, size_t len, size_t half, test_form_e form)
 
     if (form == TEST_ZERO_R || form == TEST_ZERO_S) {
         memset(signature + (form == TEST_ZERO_S ? half : 0), 0, half);
+    }
+
+    if (form == TEST_LONG) {
+
+        /* the same numbers, a zero in front of each */
+
+        memmove(signature + half + 2, signature + half, half);
+        memmove(signature + 1, signature, half);
+        signature[0] = 0;
+        signature[half + 1] = 0;
+        return 2 * half + 2;
     }
 
     return (form == TEST_SHORT) ? 2 * half - 1 : 2 * half;
@@ -509,7 +521,8 @@ test_jwt_headers(void **state)
         { 1, TEST_P256, TEST_DER, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_ZERO_R, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_ZERO_S, TEST_HEADER("ES256", "es256") },
-        { 1, TEST_P256, TEST_SHORT, TEST_HEADER("ES256", "es256") }
+        { 1, TEST_P256, TEST_SHORT, TEST_HEADER("ES256", "es256") },
+        { 1, TEST_P256, TEST_LONG, TEST_HEADER("ES256", "es256") }
     };
 
     for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
@@ -542,7 +555,8 @@ test_jwt_claims(void **state)
         /* whose it is */
 
         { 2, "{}" },
-        { 2, "{\"iss\":\"https://issuer.example\"}" },
+        { 2, "{\"iss\":\"https://issuer.example\",\"tid\":\"" TEST_TENANT
+             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
         { 1, "{\"iss\":[\"" TEST_ISSUER "\"]}" },
         { 2, "{\"iss\":\"" TEST_ISSUER "\",\"aud\":\"" TEST_AUDIENCE "\""
              TEST_TIMES "}" },
@@ -656,6 +670,52 @@ test_jwt_claims(void **state)
     assert_int_equal(test_parse(&bearer, token), MTD_BEARER_MALFORMED);
 
     printf("checked %u sets of claims\n", i + 1);
+}
+
+
+/* of all algorithms those that were asked for */
+
+static void
+test_jwt_allowed(void **state)
+{
+    char             set[TEST_TEXT], key[2048], token[TEST_TEXT];
+    json_t          *claims;
+    unsigned         i;
+    const char      *why;
+    mtd_jwt_keys_t  *keys;
+
+    static const char *const  types[] = { NULL };
+
+    static const struct {
+        int          rc;
+        const char  *header;
+    } tokens[] = {
+        { MTD_JWT_OK, "{\"alg\":\"ES256\",\"kid\":\"a\"}" },
+        { MTD_JWT_UNKNOWN, "{\"alg\":\"ES256\",\"kid\":\"b\"}" },
+        { MTD_JWT_MALFORMED, "{\"alg\":\"RS256\",\"kid\":\"b\"}" },
+        { MTD_JWT_MALFORMED, "{\"alg\":\"ES384\",\"kid\":\"a\"}" },
+        { MTD_JWT_MALFORMED,
+          "{\"alg\":\"ES256\",\"kid\":\"a\",\"typ\":\"JWT\"}" }
+    };
+
+    test_jwk(key, TEST_P256, "a", "");
+    sprintf(set, "{\"keys\":[%s]}", key);
+
+    keys = mtd_jwt_keys((u_char *) set, strlen(set), 1u << MTD_JWT_ES256,
+                        &why);
+    assert_non_null(keys);
+
+    for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+        test_token(token, TEST_P256, TEST_RAW, tokens[i].header, "{}");
+
+        assert_int_equal(mtd_jwt_verify(keys, types, (u_char *) token,
+                                        strlen(token), &claims, &why),
+                         tokens[i].rc);
+        assert_int_equal(claims != NULL, tokens[i].rc == MTD_JWT_OK);
+        json_decref(claims);
+    }
+
+    mtd_jwt_keys_free(keys);
 }
 
 
@@ -1027,6 +1087,7 @@ main(void)
         cmocka_unit_test(test_jwt_algorithms),
         cmocka_unit_test(test_jwt_headers),
         cmocka_unit_test(test_jwt_claims),
+        cmocka_unit_test(test_jwt_allowed),
         cmocka_unit_test(test_jwt_tells),
         cmocka_unit_test(test_jwt_bytes),
         cmocka_unit_test(test_jwt_size),
