@@ -333,3 +333,49 @@ mtd_table_delete(mtd_table_t *table, const mtd_hash_t *key)
 
     return found;
 }
+
+
+unsigned
+mtd_table_copy(const mtd_table_t *table, uint32_t i, void *out)
+{
+    u_char             *p;
+    unsigned            n, k, tries;
+    uint32_t            sequence;
+    mtd_bucket_t       *bucket;
+    const mtd_entry_t  *entry;
+
+    bucket = (mtd_bucket_t *) (table->buckets + (size_t) i
+                                                * MTD_TABLE_BUCKET);
+
+    for (tries = 0; tries < MTD_TABLE_TRIES; tries++) {
+
+        sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE);
+
+        if (sequence & 1) {
+            continue;
+        }
+
+        p = out;
+        n = 0;
+
+        for (k = 0; k < table->per; k++) {
+            entry = mtd_table_entry(table, bucket, k);
+
+            if (!mtd_table_free(entry)) {
+                memcpy(p, entry, table->size);
+                p += table->size;
+                n++;
+            }
+        }
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (__atomic_load_n(&bucket->sequence, __ATOMIC_RELAXED)
+            == sequence)
+        {
+            return n;
+        }
+    }
+
+    return 0;
+}

@@ -82,6 +82,14 @@ int mtd_table_put(mtd_table_t *table, const mtd_entry_t *entry,
 
 int mtd_table_delete(mtd_table_t *table, const mtd_hash_t *key);
 
+/*
+ * Copies the entries of bucket i out, one after the other, at most
+ * MTD_TABLE_BUCKET bytes, and returns how many there are.  Takes no lock; a
+ * bucket of which no stable copy can be got in a few tries is empty.
+ */
+
+unsigned mtd_table_copy(const mtd_table_t *table, uint32_t i, void *out);
+
 
 /* a copy of a known size takes a few instructions, a call would take more */
 

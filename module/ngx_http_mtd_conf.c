@@ -43,6 +43,7 @@ typedef struct {
     ngx_msec_t                 unknown;
     ngx_msec_t                 stale;
     time_t                     ttl;
+    ngx_str_t                  state;
 #if (NGX_SSL)
     ngx_uint_t                 ssl;
     ngx_uint_t                 ssl_verify;
@@ -96,6 +97,8 @@ static char *ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_http_mtd_redis_t *redis);
 static char *ngx_http_mtd_store_server(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_http_mtd_redis_t *redis);
+static char *ngx_http_mtd_store_state(ngx_conf_t *cf,
+    ngx_mtd_store_t *store, ngx_str_t *path);
 static char *ngx_http_mtd_store_times(ngx_conf_t *cf,
     ngx_http_mtd_redis_t *redis);
 #if (NGX_SSL)
@@ -116,6 +119,10 @@ static ngx_conf_enum_t  ngx_http_mtd_switch[] = {
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_text_hint = {
     "printable characters without spaces", NULL
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_file_hint = {
+    "the path of a file, without spaces", NULL
 };
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_secret_hint = {
@@ -231,6 +238,13 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
       0,
       offsetof(ngx_http_mtd_redis_t, ttl),
       &ngx_http_mtd_time_hint },
+
+    { ngx_string("state"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_text,
+      0,
+      offsetof(ngx_http_mtd_redis_t, state),
+      &ngx_http_mtd_file_hint },
 
 #if (NGX_SSL)
 
@@ -926,14 +940,57 @@ ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     store->unknown = redis->unknown;
     store->stale = redis->stale;
     store->ttl = redis->ttl;
-
     store->redis_conf.user = redis->user;
     store->redis_conf.password = redis->password;
     store->redis_conf.database = redis->database;
     store->redis_conf.connect_timeout = redis->connect_timeout;
     store->redis_conf.timeout = redis->timeout;
 
+    if (redis->state.len
+        && ngx_http_mtd_store_state(cf, store, &redis->state) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_http_mtd_store_server(cf, store, redis);
+}
+
+
+static char *
+ngx_http_mtd_store_state(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_str_t *path)
+{
+    ngx_str_t                  *other;
+    ngx_uint_t                  i;
+    ngx_mtd_store_t           **stores;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    store->state.path = *path;
+    store->state.store = &store->name;
+
+    if (ngx_mtd_state_conf(cf, &store->state) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+    stores = mmcf->stores.elts;
+    path = &store->state.path;
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+        other = &stores[i]->state.path;
+
+        if (stores[i] != store && other->len == path->len
+            && ngx_memcmp(other->data, path->data, path->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is the \"state\" of mtd_redis \"%V\" "
+                               "and \"%V\"; each must have a file of its own",
+                               path, &stores[i]->name, &store->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
 }
 
 

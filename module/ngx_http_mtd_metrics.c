@@ -48,6 +48,8 @@ static u_char *ngx_http_mtd_metrics_links(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 static u_char *ngx_http_mtd_metrics_bypass(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
+static u_char *ngx_http_mtd_metrics_tasks(u_char *p,
+    ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 
 
 static ngx_http_mtd_metric_t  ngx_http_mtd_metrics_table[] = {
@@ -146,6 +148,7 @@ ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
     p = ngx_http_mtd_metrics_zone(p, m, n);
     p = ngx_http_mtd_metrics_links(p, m, n);
     p = ngx_http_mtd_metrics_bypass(p, m, n);
+    p = ngx_http_mtd_metrics_tasks(p, m, n);
 
     body->len = p - body->data;
 
@@ -418,6 +421,30 @@ ngx_http_mtd_metrics_bypass(u_char *p, ngx_http_mtd_metrics_t *m,
 
         p = ngx_sprintf(p, "mtd_bypass{store=\"%V\"} %uL\n",
                         &m[i].store->name, b.until - (uint64_t) ngx_time());
+    }
+
+    return p;
+}
+
+
+/* of stores that have such a task */
+
+static u_char *
+ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_state_written_timestamp_seconds",
+                                  "gauge", "When the last known state was "
+                                  "written, 0 if not yet.");
+
+    for (i = 0; i < n; i++) {
+        if (m[i].store->state.path.len) {
+            p = ngx_sprintf(p, "mtd_state_written_timestamp_seconds"
+                            "{store=\"%V\"} %uA\n", &m[i].store->name,
+                            m[i].store->zone.tasks->written);
+        }
     }
 
     return p;

@@ -27,6 +27,7 @@ static ngx_int_t ngx_http_mtd_status_json(ngx_http_request_t *r,
 static u_char *ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store);
+static u_char *ngx_http_mtd_status_tasks(u_char *p, ngx_mtd_store_t *store);
 
 
 static const char  *ngx_http_mtd_status_counters[] = {
@@ -251,6 +252,7 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
 
     p = ngx_http_mtd_status_link(p, store);
     p = ngx_http_mtd_status_bypass(p, store);
+    p = ngx_http_mtd_status_tasks(p, store);
 
     p = ngx_sprintf(p, "\"zone\":{\"size\":%uz,"
                     "\"devices\":{\"used\":%uz,\"capacity\":%uz},"
@@ -313,4 +315,24 @@ ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store)
     p = (u_char *) ngx_escape_json(p, b.word.why.data, b.word.why.len);
 
     return ngx_sprintf(p, "\"},");
+}
+
+
+/* what one worker does for all */
+
+static u_char *
+ngx_http_mtd_status_tasks(u_char *p, ngx_mtd_store_t *store)
+{
+    ngx_mtd_zone_tasks_t  *tasks;
+
+    tasks = store->zone.tasks;
+
+    if (store->state.path.len) {
+        p = ngx_sprintf(p, "\"state\":{\"written\":%uA,\"devices\":%uA,"
+                        "\"loaded\":%uA,\"slice\":%uA},",
+                        tasks->written, tasks->saved, tasks->loaded,
+                        tasks->slice);
+    }
+
+    return p;
 }

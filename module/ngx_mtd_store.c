@@ -12,6 +12,8 @@
 #include "ngx_mtd_store.h"
 
 
+static ngx_int_t ngx_mtd_store_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
 static void ngx_mtd_store_hello(void *data);
 static void ngx_mtd_store_pong(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
@@ -72,8 +74,34 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
         return NGX_ERROR;
     }
 
-    store->shm_zone->init = ngx_mtd_zone_init;
+    store->shm_zone->init = ngx_mtd_store_init_zone;
     store->shm_zone->data = &store->zone;
+
+    store->state.zone = &store->zone;
+    store->state.stale = store->stale;
+
+    return ngx_mtd_state_bind(&store->state, &name);
+}
+
+
+/* what was known before goes into a zone that is new, and not into a test */
+
+static ngx_int_t
+ngx_mtd_store_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_mtd_store_t  *store;
+
+    if (ngx_mtd_zone_init(shm_zone, data) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    store = ngx_queue_data(shm_zone->data, ngx_mtd_store_t, zone);
+
+    if (data == NULL && !shm_zone->shm.exists && !ngx_test_config
+        && store->state.path.len)
+    {
+        ngx_mtd_state_load(&store->state, shm_zone->shm.log);
+    }
 
     return NGX_OK;
 }
@@ -134,6 +162,10 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 
     store->lost = ngx_current_msec;
 
+    if (ngx_mtd_state_init_process(&store->state, cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_mtd_redis_start(data, NULL, 0);
 
     return NGX_OK;
@@ -168,6 +200,7 @@ ngx_mtd_store_health_name(ngx_mtd_health_e health)
 void
 ngx_mtd_store_exit_process(ngx_mtd_store_t *store)
 {
+    ngx_mtd_state_exit_process(&store->state);
     ngx_mtd_link_stop(&store->link);
     ngx_mtd_redis_destroy(&store->link.redis);
     ngx_mtd_redis_destroy(&store->data);

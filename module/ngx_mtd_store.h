@@ -21,6 +21,7 @@
 #include "ngx_mtd_bypass.h"
 #include "ngx_mtd_link.h"
 #include "ngx_mtd_lookup.h"
+#include "ngx_mtd_state.h"
 
 
 /* from best to worst */
@@ -45,6 +46,7 @@ typedef struct {
 
     ngx_shm_zone_t          *shm_zone;
     ngx_mtd_zone_t           zone;
+    ngx_mtd_state_t          state;
 
     /* of this worker */
 

@@ -20,6 +20,7 @@
 #define NGX_MTD_ZONE_GENERATIONS  4096
 #define NGX_MTD_ZONE_TABLES       4
 #define NGX_MTD_ZONE_TEXT_HEADS   256
+#define NGX_MTD_ZONE_TEXT_FIRST   8         /* 0 is no text */
 
 /* longest time without any link that a new one waits to be joined, ms */
 
@@ -47,6 +48,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         cover_to;
     ngx_mtd_zone_bypass_t  bypass;
     int64_t          used[NGX_MTD_ZONE_TABLES];
+    ngx_mtd_zone_tasks_t  tasks;
     u_char          *tables;
     size_t           size;                  /* of tables */
     u_char          *counters;
@@ -141,7 +143,7 @@ ngx_mtd_zone_create(ngx_mtd_zone_t *zone, ngx_shm_zone_t *shm_zone)
     }
 
     sh->texts_size = ngx_align(shm_zone->shm.size / 64, ngx_pagesize);
-    sh->texts_last = sizeof(uint32_t) * 2;
+    sh->texts_last = NGX_MTD_ZONE_TEXT_FIRST;
     sh->texts = ngx_slab_alloc(shpool, sh->texts_size);
 
     if (sh->texts == NULL || shpool->pfree == 0) {
@@ -227,6 +229,7 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
 
     zone->valid_from = &sh->valid_from;
     zone->bypass = &sh->bypass;
+    zone->tasks = &sh->tasks;
     zone->counters = (ngx_atomic_t *) sh->counters;
 }
 
@@ -582,13 +585,15 @@ ngx_mtd_zone_intern(ngx_mtd_zone_t *zone, const mtd_str_t *text)
 
     if (size <= sh->texts_size - sh->texts_last) {
         number = sh->texts_last;
-        sh->texts_last += size;
 
         t = (ngx_mtd_text_t *) (sh->texts + number);
         t->next = *head;
         t->len = text->len;
         ngx_memcpy(t->data, text->data, text->len);
 
+        /* who reads them all in their order takes no lock */
+
+        __atomic_store_n(&sh->texts_last, number + size, __ATOMIC_RELEASE);
         *head = number;
     }
 
@@ -686,6 +691,151 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     *trusted = trust;
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_device_parts(ngx_mtd_zone_t *zone)
+{
+    return zone->devices.n;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_alias_parts(ngx_mtd_zone_t *zone)
+{
+    return zone->names.n ? zone->names.n : zone->aliases.n;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_device_part(ngx_mtd_zone_t *zone, ngx_uint_t i,
+    ngx_mtd_device_t *device)
+{
+    ngx_uint_t        k, n, kept;
+    ngx_mtd_device_t  found[NGX_MTD_ZONE_PART];
+
+    n = mtd_table_copy(&zone->devices, i, found);
+
+    for (kept = 0, k = 0; k < n; k++) {
+        if (found[k].entry.fetched >= *zone->valid_from) {
+            device[kept++] = found[k];
+        }
+    }
+
+    return kept;
+}
+
+
+/* an alias whose name is gone is about to go, too */
+
+ngx_uint_t
+ngx_mtd_zone_alias_part(ngx_mtd_zone_t *zone, ngx_uint_t i,
+    ngx_mtd_named_t *named)
+{
+    ngx_uint_t       k, n, kept;
+    ngx_mtd_name_t   names[NGX_MTD_ZONE_PART];
+    ngx_mtd_alias_t  aliases[NGX_MTD_ZONE_PART];
+
+    kept = 0;
+
+    if (zone->names.n) {
+        n = mtd_table_copy(&zone->names, i, names);
+
+        for (k = 0; k < n; k++) {
+            if (ngx_mtd_zone_alias(zone, &names[k].address,
+                                   &named[kept].alias))
+            {
+                named[kept++].name = names[k].entry.key;
+            }
+        }
+
+        return kept;
+    }
+
+    n = mtd_table_copy(&zone->aliases, i, aliases);
+
+    for (k = 0; k < n; k++) {
+        if (aliases[k].entry.fetched >= *zone->valid_from) {
+            named[kept].alias = aliases[k];
+            named[kept++].name = aliases[k].entry.key;
+        }
+    }
+
+    return kept;
+}
+
+
+uint32_t
+ngx_mtd_zone_next_text(ngx_mtd_zone_t *zone, uint32_t number, ngx_str_t *text)
+{
+    size_t              size;
+    ngx_mtd_text_t     *t;
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    if (number == 0) {
+        number = NGX_MTD_ZONE_TEXT_FIRST;
+
+    } else {
+        t = (ngx_mtd_text_t *) (sh->texts + number);
+        size = offsetof(ngx_mtd_text_t, data) + t->len;
+        number += ngx_align(size, sizeof(uint32_t));
+    }
+
+    if (number >= __atomic_load_n(&sh->texts_last, __ATOMIC_ACQUIRE)) {
+        return 0;
+    }
+
+    ngx_mtd_zone_text(zone, number, text);
+
+    return number;
+}
+
+
+void
+ngx_mtd_zone_get_key(ngx_mtd_zone_t *zone, mtd_hash_key_t *key)
+{
+    *key = zone->sh->key;
+}
+
+
+void
+ngx_mtd_zone_set_key(ngx_mtd_zone_t *zone, const mtd_hash_key_t *key)
+{
+    zone->sh->key = *key;
+
+    ngx_mtd_zone_attach(zone);
+}
+
+
+void
+ngx_mtd_zone_restore_device(ngx_mtd_zone_t *zone,
+    const ngx_mtd_device_t *device)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    ngx_mtd_zone_put_locked(zone, &zone->devices, &device->entry);
+
+    ngx_mtd_zone_unlock(zone);
+}
+
+
+void
+ngx_mtd_zone_restore_alias(ngx_mtd_zone_t *zone, const ngx_mtd_named_t *named)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (zone->names.n) {
+        ngx_mtd_zone_put_name_locked(zone, &named->name,
+                                     &named->alias.entry.key,
+                                     named->alias.entry.fetched);
+    }
+
+    ngx_mtd_zone_put_locked(zone, &zone->aliases, &named->alias.entry);
+
+    ngx_mtd_zone_unlock(zone);
 }
 
 

@@ -76,6 +76,17 @@ typedef enum {
 extern const ngx_msec_t  ngx_mtd_zone_times[NGX_MTD_ZONE_TIMES];
 
 
+/* what one worker does for all, see ngx_mtd_state.h and ngx_mtd_preload.h */
+
+typedef struct {
+    ngx_atomic_t         writer;            /* pid, of the state file */
+    ngx_atomic_t         written;           /* Unix seconds, 0: not yet */
+    ngx_atomic_t         saved;             /* devices that are in the file */
+    ngx_atomic_t         slice;             /* longest, microseconds */
+    ngx_atomic_t         loaded;            /* devices that came out of it */
+} ngx_mtd_zone_tasks_t;
+
+
 typedef struct ngx_mtd_zone_sh_s  ngx_mtd_zone_sh_t;
 
 
@@ -117,6 +128,7 @@ typedef struct {
     ngx_slab_pool_t     *shpool;
     ngx_atomic_t        *counters;          /* of this process */
     ngx_mtd_zone_bypass_t  *bypass;
+    ngx_mtd_zone_tasks_t  *tasks;
     uint64_t             server;            /* that this process asks */
     mtd_table_t          aliases;
     mtd_table_t          devices;
@@ -147,6 +159,14 @@ typedef struct {
     mtd_entry_t          entry;
     mtd_record_t         record;
 } ngx_mtd_device_t;
+
+
+/* an alias with the hash of its key's name, which is its key if plain */
+
+typedef struct {
+    ngx_mtd_alias_t      alias;
+    mtd_hash_t           name;
+} ngx_mtd_named_t;
 
 
 /*
@@ -316,6 +336,38 @@ uint64_t ngx_mtd_zone_clock(void);
 
 void ngx_mtd_zone_count_time(ngx_mtd_zone_t *zone, ngx_mtd_time_e what,
     uint64_t time);
+
+
+/*
+ * To save and restore: what a part of the zone holds, i being below _parts(),
+ * without what was flushed; both return how many were copied out.
+ */
+
+#define NGX_MTD_ZONE_PART     3             /* entries, at most */
+
+ngx_uint_t ngx_mtd_zone_device_parts(ngx_mtd_zone_t *zone);
+ngx_uint_t ngx_mtd_zone_alias_parts(ngx_mtd_zone_t *zone);
+ngx_uint_t ngx_mtd_zone_device_part(ngx_mtd_zone_t *zone, ngx_uint_t i,
+    ngx_mtd_device_t *device);
+ngx_uint_t ngx_mtd_zone_alias_part(ngx_mtd_zone_t *zone, ngx_uint_t i,
+    ngx_mtd_named_t *named);
+
+/* texts in the order of their numbers; number is 0 at first and at the end */
+
+uint32_t ngx_mtd_zone_next_text(ngx_mtd_zone_t *zone, uint32_t number,
+    ngx_str_t *text);
+
+/*
+ * Into a zone that nobody uses yet.  All hashes are made with its key, so
+ * they are worth nothing under another one.
+ */
+
+void ngx_mtd_zone_get_key(ngx_mtd_zone_t *zone, mtd_hash_key_t *key);
+void ngx_mtd_zone_set_key(ngx_mtd_zone_t *zone, const mtd_hash_key_t *key);
+void ngx_mtd_zone_restore_device(ngx_mtd_zone_t *zone,
+    const ngx_mtd_device_t *device);
+void ngx_mtd_zone_restore_alias(ngx_mtd_zone_t *zone,
+    const ngx_mtd_named_t *named);
 
 
 typedef struct {

@@ -454,3 +454,53 @@ mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or 
 --- must_die
 --- error_log
 none.pem
+
+=== TEST 63: state without a directory
+--- store: state $TEST_NGINX_SERVER_ROOT/none/known;
+--- must_die
+--- error_log
+there is no directory "
+none/" for "state" of mtd_redis "r"; it must be there, and belong to the user of the workers in
+
+=== TEST 64: the directory of state is open to everybody
+--- post_setup_server_root
+chmod 0777, "$Test::Nginx::Util::ServRoot/html" or die $!;
+--- store: state $TEST_NGINX_SERVER_ROOT/html/known;
+--- must_die
+--- error_log
+html/", the directory of "state" of mtd_redis "r", is open to everybody, who could put a file there: chmod o-w it in
+
+=== TEST 65: state is a directory
+--- store: state $TEST_NGINX_SERVER_ROOT/html;
+--- must_die
+--- error_log
+html", the "state" of mtd_redis "r", is no file; it must be one that the gate alone writes in
+
+=== TEST 66: two stores with one state
+--- store: state $TEST_NGINX_SERVER_ROOT/known;
+--- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
+--- must_die
+--- error_log
+known" is the "state" of mtd_redis "r" and "s"; each must have a file of its own in
+
+=== TEST 67: state twice
+--- store
+
+server unix:$TEST_NGINX_REDIS;
+state $TEST_NGINX_SERVER_ROOT/a;
+state $TEST_NGINX_SERVER_ROOT/a;
+--- must_die
+--- error_log
+a" of "state" in mtd_redis is duplicate; it must be the path of a file, without spaces in
+
+=== TEST 68: an empty state
+--- store: state "";
+--- must_die
+--- error_log
+"" of "state" in mtd_redis is empty; it must be the path of a file, without spaces in
+
+=== TEST 69: a state with a space
+--- store: state "a b";
+--- must_die
+--- error_log
+"a b" of "state" in mtd_redis is invalid; it must be the path of a file, without spaces in
