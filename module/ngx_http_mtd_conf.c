@@ -44,6 +44,7 @@ typedef struct {
     ngx_msec_t                 stale;
     time_t                     ttl;
     ngx_str_t                  state;
+    ngx_uint_t                 preload;
 #if (NGX_SSL)
     ngx_uint_t                 ssl;
     ngx_uint_t                 ssl_verify;
@@ -245,6 +246,13 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
       0,
       offsetof(ngx_http_mtd_redis_t, state),
       &ngx_http_mtd_file_hint },
+
+    { ngx_string("preload"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_redis_t, preload),
+      &ngx_http_mtd_switch_hint },
 
 #if (NGX_SSL)
 
@@ -869,6 +877,7 @@ ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     redis.unknown = NGX_CONF_UNSET_MSEC;
     redis.stale = NGX_CONF_UNSET_MSEC;
     redis.ttl = NGX_CONF_UNSET;
+    redis.preload = NGX_CONF_UNSET_UINT;
 #if (NGX_SSL)
     redis.ssl = NGX_CONF_UNSET_UINT;
     redis.ssl_verify = NGX_CONF_UNSET_UINT;
@@ -896,6 +905,7 @@ ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_conf_init_msec_value(redis->unknown, 10000);
     ngx_conf_init_msec_value(redis->stale, 4 * 3600 * 1000);
     ngx_conf_init_value(redis->ttl, 30 * 86400);
+    ngx_conf_init_uint_value(redis->preload, 0);
 
     if (redis->prefix.data == NULL) {
         ngx_str_set(&redis->prefix, "mtd:");
@@ -940,6 +950,8 @@ ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     store->unknown = redis->unknown;
     store->stale = redis->stale;
     store->ttl = redis->ttl;
+    store->preload.on = redis->preload;
+
     store->redis_conf.user = redis->user;
     store->redis_conf.password = redis->password;
     store->redis_conf.database = redis->database;

@@ -433,7 +433,7 @@ static u_char *
 ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
     ngx_uint_t n)
 {
-    ngx_uint_t  i;
+    ngx_uint_t  i, k;
 
     p = ngx_http_mtd_metrics_head(p, "mtd_state_written_timestamp_seconds",
                                   "gauge", "When the last known state was "
@@ -444,6 +444,29 @@ ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
             p = ngx_sprintf(p, "mtd_state_written_timestamp_seconds"
                             "{store=\"%V\"} %uA\n", &m[i].store->name,
                             m[i].store->zone.tasks->written);
+        }
+    }
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_preload_keys", "gauge",
+                                  "Keys of devices and aliases that the "
+                                  "preload has seen.");
+
+    for (i = 0; i < n; i++) {
+        if (m[i].store->preload.on) {
+            p = ngx_sprintf(p, "mtd_preload_keys{store=\"%V\"} %uA\n",
+                            &m[i].store->name,
+                            m[i].store->zone.tasks->preload_keys);
+        }
+    }
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_preload", "gauge",
+                                  "How far the preload is.");
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; m[i].store->preload.on && k < NGX_MTD_PRELOAD_N; k++) {
+            p = ngx_sprintf(p, "mtd_preload{store=\"%V\",state=\"%s\"} %d\n",
+                            &m[i].store->name, ngx_mtd_preload_name(k),
+                            k == m[i].store->zone.tasks->preload);
         }
     }
 

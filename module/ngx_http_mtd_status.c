@@ -334,5 +334,13 @@ ngx_http_mtd_status_tasks(u_char *p, ngx_mtd_store_t *store)
                         tasks->slice);
     }
 
+    if (store->preload.on) {
+        p = ngx_sprintf(p, "\"preload\":{\"state\":\"%s\",\"keys\":%uA,"
+                        "\"asked\":%uA,\"ms\":%uA},",
+                        ngx_mtd_preload_name(tasks->preload),
+                        tasks->preload_keys, tasks->preload_asked,
+                        tasks->preload_time);
+    }
+
     return p;
 }

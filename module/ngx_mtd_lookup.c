@@ -67,7 +67,10 @@ static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot,
     ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
-    u_char *name, size_t len, ngx_uint_t device);
+    const mtd_hash_t *hash, u_char *name, size_t len, ngx_uint_t device);
+static ngx_mtd_question_t *ngx_mtd_lookup_new(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *key, const mtd_hash_t *hash, u_char *name, size_t len,
+    ngx_uint_t device);
 static ngx_mtd_question_t *ngx_mtd_lookup_get_question(
     ngx_mtd_lookups_t *lookups);
 static ngx_mtd_question_t *ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups,
@@ -348,6 +351,7 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
 {
     u_char              name[MTD_KEY_MAX], *last;
     mtd_str_t           kind, value;
+    mtd_hash_t          key;
     ngx_mtd_lookups_t  *lookups;
 
     lookups = slot->lookup->lookups;
@@ -371,7 +375,21 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
         return;
     }
 
-    ngx_mtd_lookup_ask(slot, &slot->alias, name, last - name, 0);
+    key = slot->alias;
+
+    if (lookups->names->secret.len) {
+        key = ngx_mtd_zone_alias_hash(lookups->zone, slot->kind,
+                                      last - MTD_PSEUDONYM_LEN,
+                                      MTD_PSEUDONYM_LEN);
+
+        if (ngx_mtd_zone_move_alias(lookups->zone, &key, &slot->alias)
+            && ngx_mtd_lookup_zone(lookups, &slot->alias, &slot->answer))
+        {
+            return;
+        }
+    }
+
+    ngx_mtd_lookup_ask(slot, &slot->alias, &key, name, last - name, 0);
 }
 
 
@@ -407,7 +425,8 @@ ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result)
         return;
     }
 
-    ngx_mtd_lookup_ask(slot, &result->device, name, last - name, 1);
+    ngx_mtd_lookup_ask(slot, &result->device, &result->device, name,
+                       last - name, 1);
 }
 
 
@@ -448,8 +467,8 @@ ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
 
 
 static void
-ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
-    size_t len, ngx_uint_t device)
+ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
+    const mtd_hash_t *hash, u_char *name, size_t len, ngx_uint_t device)
 {
     ngx_mtd_lookups_t   *lookups;
     ngx_mtd_question_t  *question;
@@ -461,49 +480,105 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key, u_char *name,
     slot->asks = question ? question->asks : 0;
 
     if (question == NULL) {
-
-        question = (len <= NGX_MTD_LOOKUP_NAME)
-                   ? ngx_mtd_lookup_get_question(lookups) : NULL;
+        question = ngx_mtd_lookup_new(lookups, key, hash, name, len, device);
 
         if (question == NULL) {
             ngx_mtd_lookup_fallback(slot);
             return;
         }
-
-        question->lookups = lookups;
-        question->key = *key;
-        question->device = device;
-        question->sent = 0;
-        question->asks = 0;
-        question->len = len;
-        ngx_memcpy(question->data, name, len);
-
-        /* the name that an invalidation will bring, without the prefix */
-
-        question->name = *key;
-
-        if (!device && lookups->names->secret.len) {
-            name += len - MTD_PSEUDONYM_LEN;
-            question->name = ngx_mtd_zone_alias_hash(lookups->zone,
-                                                     slot->kind, name,
-                                                     MTD_PSEUDONYM_LEN);
-        }
-
-        if (ngx_mtd_lookup_send(question) != NGX_OK) {
-            ngx_queue_insert_head(&lookups->free, &question->queue);
-            ngx_mtd_lookup_fallback(slot);
-            return;
-        }
-
-        ngx_queue_init(&question->waiters);
-        ngx_queue_insert_head(
-            &lookups->asked[key->word[0] % NGX_MTD_LOOKUP_BUCKETS],
-            &question->queue);
     }
 
     ngx_queue_insert_tail(&question->waiters, &slot->queue);
     slot->waiting = 1;
     slot->lookup->waiting++;
+}
+
+
+/* hash is of the name that an invalidation will bring, without the prefix */
+
+static ngx_mtd_question_t *
+ngx_mtd_lookup_new(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
+    const mtd_hash_t *hash, u_char *name, size_t len, ngx_uint_t device)
+{
+    ngx_mtd_question_t  *question;
+
+    question = (len <= NGX_MTD_LOOKUP_NAME)
+               ? ngx_mtd_lookup_get_question(lookups) : NULL;
+
+    if (question == NULL) {
+        return NULL;
+    }
+
+    question->lookups = lookups;
+    question->key = *key;
+    question->name = *hash;
+    question->device = device;
+    question->sent = 0;
+    question->asks = 0;
+    question->len = len;
+    ngx_memcpy(question->data, name, len);
+
+    if (ngx_mtd_lookup_send(question) != NGX_OK) {
+        ngx_queue_insert_head(&lookups->free, &question->queue);
+        return NULL;
+    }
+
+    ngx_queue_init(&question->waiters);
+    ngx_queue_insert_head(
+        &lookups->asked[key->word[0] % NGX_MTD_LOOKUP_BUCKETS],
+        &question->queue);
+
+    return question;
+}
+
+
+ngx_int_t
+ngx_mtd_lookup_fetch(ngx_mtd_lookups_t *lookups, u_char *name, size_t len)
+{
+    size_t              prefix;
+    mtd_hash_t          hash, key;
+    ngx_uint_t          fresh;
+    ngx_mtd_alias_t     alias;
+    ngx_mtd_device_t    device;
+    ngx_mtd_changed_e   what;
+
+    prefix = lookups->names->prefix.len;
+
+    if (len <= prefix
+        || ngx_memcmp(name, lookups->names->prefix.data, prefix) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    what = ngx_mtd_zone_name(lookups->zone, name + prefix, len - prefix,
+                             &hash);
+
+    switch (what) {
+
+    case NGX_MTD_CHANGED_DEVICE:
+        key = hash;
+        fresh = ngx_mtd_zone_device(lookups->zone, &key, &device)
+                && ngx_mtd_lookup_fresh_device(lookups, &device);
+        break;
+
+    case NGX_MTD_CHANGED_ALIAS:
+        ngx_mtd_zone_address(lookups->zone, &hash, &key);
+        fresh = ngx_mtd_zone_alias(lookups->zone, &key, &alias)
+                && ngx_mtd_lookup_fresh(lookups, alias.entry.fetched,
+                                        lookups->fresh);
+        break;
+
+    default:
+        return NGX_DECLINED;
+    }
+
+    if (fresh || ngx_mtd_lookup_find(lookups, &key)) {
+        return NGX_DONE;
+    }
+
+    return ngx_mtd_lookup_new(lookups, &key, &hash, name, len,
+                              what == NGX_MTD_CHANGED_DEVICE)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -934,13 +1009,14 @@ ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
 {
     u_char           name[NGX_MTD_LOOKUP_NAME];
     size_t           len;
-    mtd_hash_t       key;
+    mtd_hash_t       key, hash;
     ngx_uint_t       device;
     ngx_queue_t      waiters, *q;
     ngx_mtd_slot_t  *slot;
 
     device = question->device;
     key = question->key;
+    hash = question->name;
     len = question->len;
 
     if (result->voided) {
@@ -964,7 +1040,7 @@ ngx_mtd_lookup_answer(ngx_mtd_question_t *question, ngx_mtd_result_t *result)
         slot->waiting = 0;
 
         if (result->voided && slot->asks == result->voided) {
-            ngx_mtd_lookup_ask(slot, &key, name, len, device);
+            ngx_mtd_lookup_ask(slot, &key, &hash, name, len, device);
 
         } else {
             ngx_mtd_lookup_deliver(slot, result, device);

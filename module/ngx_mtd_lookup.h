@@ -142,6 +142,14 @@ ngx_uint_t ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups,
 ngx_int_t ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup);
 void ngx_mtd_lookup_cancel(ngx_mtd_lookup_t *lookup);
 
+/*
+ * Asks for a key by its name after the prefix, though nobody waits for it.
+ * NGX_DECLINED: it is none of an alias or device; NGX_DONE: it is known.
+ */
+
+ngx_int_t ngx_mtd_lookup_fetch(ngx_mtd_lookups_t *lookups, u_char *name,
+    size_t len);
+
 /* events of the redis connection */
 
 void ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups);

@@ -141,7 +141,14 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     lookups->timeout = store->redis_conf.timeout;
     lookups->log = log;
 
-    if (ngx_mtd_lookup_init(lookups, cycle->pool) != NGX_OK) {
+    store->preload.data = data;
+    store->preload.lookups = *lookups;
+
+    if (ngx_mtd_lookup_init(lookups, cycle->pool) != NGX_OK
+        || ngx_mtd_preload_init_process(&store->preload, &store->redis_conf,
+                                        cycle)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -202,6 +209,7 @@ ngx_mtd_store_exit_process(ngx_mtd_store_t *store)
 {
     ngx_mtd_state_exit_process(&store->state);
     ngx_mtd_link_stop(&store->link);
+    ngx_mtd_preload_exit_process(&store->preload);
     ngx_mtd_redis_destroy(&store->link.redis);
     ngx_mtd_redis_destroy(&store->data);
     ngx_mtd_lookup_destroy(&store->lookups);
@@ -307,6 +315,10 @@ ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
     const mtd_hash_t *device)
 {
     ngx_mtd_store_t *store = data;
+
+    if (changed == NGX_MTD_CHANGED_ALL) {
+        ngx_mtd_preload_again(&store->preload);
+    }
 
     if (changed == NGX_MTD_CHANGED_ALL || changed == NGX_MTD_CHANGED_BYPASS) {
         ngx_mtd_bypass_changed(&store->bypass);

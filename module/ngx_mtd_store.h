@@ -21,6 +21,7 @@
 #include "ngx_mtd_bypass.h"
 #include "ngx_mtd_link.h"
 #include "ngx_mtd_lookup.h"
+#include "ngx_mtd_preload.h"
 #include "ngx_mtd_state.h"
 
 
@@ -54,6 +55,7 @@ typedef struct {
     ngx_mtd_link_t           link;
     ngx_mtd_lookups_t        lookups;
     ngx_mtd_bypass_t         bypass;
+    ngx_mtd_preload_t        preload;
     ngx_msec_t               lost;          /* data, or the worker's start */
     ngx_uint_t               up;            /* unsigned  up:1; of data */
 

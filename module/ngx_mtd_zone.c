@@ -299,6 +299,12 @@ ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
 {
     ngx_mtd_name_t  stored, evicted;
 
+    if (mtd_table_get_locked(&zone->names, name, &stored.entry)
+        && !mtd_hash_equal(&stored.address, address))
+    {
+        (void) mtd_table_delete(&zone->aliases, &stored.address);
+    }
+
     stored.entry.key = *name;
     stored.entry.fetched = fetched;
     stored.address = *address;
@@ -431,53 +437,63 @@ ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 
 
 ngx_mtd_changed_e
-ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
-    mtd_hash_t *device)
+ngx_mtd_zone_name(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
+    mtd_hash_t *hash)
 {
     u_char      *colon;
-    mtd_hash_t   hash;
-    ngx_uint_t   i, alias;
+    ngx_uint_t   i;
     ngx_str_t   *kind;
-
-    alias = 0;
 
     if (len == 6 && ngx_strncmp(name, "bypass", 6) == 0) {
         return NGX_MTD_CHANGED_BYPASS;
     }
 
     if (len > 7 && ngx_strncmp(name, "device:", 7) == 0) {
-        hash = ngx_mtd_zone_device_hash(zone, name + 7, len - 7);
+        *hash = ngx_mtd_zone_device_hash(zone, name + 7, len - 7);
+        return NGX_MTD_CHANGED_DEVICE;
+    }
 
-    } else if (len > 6 && ngx_strncmp(name, "alias:", 6) == 0) {
-        name += 6;
-        len -= 6;
-
-        colon = ngx_strlchr((u_char *) name, (u_char *) name + len, ':');
-
-        if (colon == NULL) {
-            return NGX_MTD_CHANGED_NOTHING;
-        }
-
-        for (i = 0; i < zone->nkinds; i++) {
-            kind = &zone->kinds[i];
-
-            if (kind->len == (size_t) (colon - name)
-                && ngx_memcmp(kind->data, name, kind->len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (i == zone->nkinds) {
-            return NGX_MTD_CHANGED_NOTHING;
-        }
-
-        alias = 1;
-        hash = ngx_mtd_zone_alias_hash(zone, i, colon + 1,
-                                       len - (colon + 1 - name));
-
-    } else {
+    if (len <= 6 || ngx_strncmp(name, "alias:", 6) != 0) {
         return NGX_MTD_CHANGED_NOTHING;
+    }
+
+    name += 6;
+    len -= 6;
+
+    colon = ngx_strlchr((u_char *) name, (u_char *) name + len, ':');
+
+    if (colon == NULL) {
+        return NGX_MTD_CHANGED_NOTHING;
+    }
+
+    for (i = 0; i < zone->nkinds; i++) {
+        kind = &zone->kinds[i];
+
+        if (kind->len == (size_t) (colon - name)
+            && ngx_memcmp(kind->data, name, kind->len) == 0)
+        {
+            *hash = ngx_mtd_zone_alias_hash(zone, i, colon + 1,
+                                            len - (colon + 1 - name));
+            return NGX_MTD_CHANGED_ALIAS;
+        }
+    }
+
+    return NGX_MTD_CHANGED_NOTHING;
+}
+
+
+ngx_mtd_changed_e
+ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
+    mtd_hash_t *device)
+{
+    mtd_hash_t         hash;
+    ngx_mtd_changed_e  changed;
+
+    changed = ngx_mtd_zone_name(zone, name, len, &hash);
+
+    if (changed != NGX_MTD_CHANGED_DEVICE && changed != NGX_MTD_CHANGED_ALIAS)
+    {
+        return changed;
     }
 
     ngx_mtd_zone_count(zone, NGX_MTD_COUNT_INVALIDATIONS);
@@ -489,7 +505,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
     (void) __atomic_fetch_add(ngx_mtd_zone_generation(zone, &hash), 1,
                               __ATOMIC_RELEASE);
 
-    if (alias) {
+    if (changed == NGX_MTD_CHANGED_ALIAS) {
         ngx_mtd_zone_drop_alias_locked(zone, &hash);
 
     } else {
@@ -502,7 +518,7 @@ ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
 
     *device = hash;
 
-    return alias ? NGX_MTD_CHANGED_ALIAS : NGX_MTD_CHANGED_DEVICE;
+    return changed;
 }
 
 
@@ -521,6 +537,79 @@ ngx_mtd_zone_drop_alias_locked(ngx_mtd_zone_t *zone, const mtd_hash_t *name)
         (void) mtd_table_delete(&zone->names, name);
     }
 
+}
+
+
+/* a value is hashed with a key, so its hash cannot be made to be this one */
+
+static ngx_inline void
+ngx_mtd_zone_aside(const mtd_hash_t *name, mtd_hash_t *key)
+{
+    key->word[0] = ~name->word[0];
+    key->word[1] = ~name->word[1];
+}
+
+
+void
+ngx_mtd_zone_address(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
+    mtd_hash_t *key)
+{
+    ngx_mtd_name_t  found;
+
+    if (zone->names.n == 0) {
+        *key = *name;
+
+    } else if (mtd_table_get(&zone->names, name, &found.entry,
+                             sizeof(ngx_mtd_name_t)))
+    {
+        *key = found.address;
+
+    } else {
+        ngx_mtd_zone_aside(name, key);
+    }
+}
+
+
+/* its age stays what it was, and so does what voids it */
+
+ngx_uint_t
+ngx_mtd_zone_move_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
+    const mtd_hash_t *key)
+{
+    ngx_uint_t        moved;
+    mtd_hash_t        aside;
+    ngx_mtd_name_t    found;
+    ngx_mtd_alias_t   alias;
+
+    ngx_mtd_zone_aside(name, &aside);
+
+    if (!ngx_mtd_zone_alias(zone, &aside, &alias)) {
+        return 0;
+    }
+
+    moved = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    ngx_memzero(&found, sizeof(ngx_mtd_name_t));
+
+    if (mtd_table_get_locked(&zone->names, name, &found.entry)
+        && mtd_hash_equal(&found.address, &aside)
+        && mtd_table_get_locked(&zone->aliases, &aside, &alias.entry)
+        && alias.entry.fetched >= zone->sh->valid_from)
+    {
+        ngx_mtd_zone_put_name_locked(zone, name, key, alias.entry.fetched);
+
+        alias.entry.key = *key;
+        ngx_mtd_zone_put_locked(zone, &zone->aliases, &alias.entry);
+        (void) mtd_table_delete(&zone->unknown, key);
+
+        moved = 1;
+    }
+
+    ngx_mtd_zone_unlock(zone);
+
+    return moved;
 }
 
 

@@ -84,6 +84,12 @@ typedef struct {
     ngx_atomic_t         saved;             /* devices that are in the file */
     ngx_atomic_t         slice;             /* longest, microseconds */
     ngx_atomic_t         loaded;            /* devices that came out of it */
+
+    ngx_atomic_t         preload;           /* ngx_mtd_preload_state_e */
+    ngx_atomic_t         preload_from;      /* msec, of the last whole pass */
+    ngx_atomic_t         preload_time;      /* ms that a pass takes so far */
+    ngx_atomic_t         preload_keys;      /* of devices and aliases seen */
+    ngx_atomic_t         preload_asked;     /* of these, not fresh before */
 } ngx_mtd_zone_tasks_t;
 
 
@@ -269,9 +275,18 @@ ngx_int_t ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone,
     const mtd_hash_t *key, const ngx_mtd_ticket_t *ticket);
 
 /*
- * A key has changed: name is what follows the prefix, "device:...".  Returns
- * what it is the key of; of a device, sets its hash.
+ * With pseudonyms, an alias of which nobody has said the plain value so far
+ * stands at an address that no value can have.  A lookup that comes with it
+ * moves the alias there.
  */
+
+ngx_uint_t ngx_mtd_zone_move_alias(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *name, const mtd_hash_t *key);
+
+/* where the alias of that name stands, or is to be put */
+
+void ngx_mtd_zone_address(ngx_mtd_zone_t *zone, const mtd_hash_t *name,
+    mtd_hash_t *key);
 
 typedef enum {
     NGX_MTD_CHANGED_NOTHING = 0,
@@ -280,6 +295,16 @@ typedef enum {
     NGX_MTD_CHANGED_ALL,
     NGX_MTD_CHANGED_BYPASS
 } ngx_mtd_changed_e;
+
+/*
+ * name is what follows the prefix, "device:...".  Returns what it is the key
+ * of, and sets the hash of its name.
+ */
+
+ngx_mtd_changed_e ngx_mtd_zone_name(ngx_mtd_zone_t *zone, const u_char *name,
+    size_t len, mtd_hash_t *hash);
+
+/* the same of a key that has changed; of a device, sets its hash */
 
 ngx_mtd_changed_e ngx_mtd_zone_invalidate(ngx_mtd_zone_t *zone,
     const u_char *name, size_t len, mtd_hash_t *device);

@@ -504,3 +504,15 @@ a" of "state" in mtd_redis is duplicate; it must be the path of a file, without 
 --- must_die
 --- error_log
 "a b" of "state" in mtd_redis is invalid; it must be the path of a file, without spaces in
+
+=== TEST 70: a preload that is neither on nor off
+--- store: preload lazy;
+--- must_die
+--- error_log
+"lazy" of "preload" in mtd_redis is invalid; it must be on or off in
+
+=== TEST 71: preload twice
+--- store: preload on; preload on;
+--- must_die
+--- error_log
+"on" of "preload" in mtd_redis is duplicate; it must be on or off in
