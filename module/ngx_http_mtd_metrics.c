@@ -359,6 +359,7 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
     ngx_str_t            *name;
     ngx_mtd_store_t      *store;
     ngx_mtd_health_e      health;
+    ngx_mtd_breaker_e     breaker;
 
     p = ngx_http_mtd_metrics_head(p, "mtd_redis_up", "gauge",
                                   "Connections of the worker that answers.");
@@ -373,6 +374,20 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
                         " %d\n",
                         name, store->data.state == NGX_MTD_REDIS_READY,
                         name, store->link.redis.state == NGX_MTD_REDIS_READY);
+    }
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_breaker", "gauge",
+                                  "What becomes of questions to Redis in the "
+                                  "worker that answers.");
+
+    for (i = 0; i < n; i++) {
+        breaker = ngx_mtd_redis_breaker(&m[i].store->data);
+
+        for (k = 0; k < NGX_MTD_BREAKER_N; k++) {
+            p = ngx_sprintf(p, "mtd_breaker{store=\"%V\",state=\"%s\"} %d\n",
+                            &m[i].store->name, ngx_mtd_redis_breaker_name(k),
+                            k == breaker);
+        }
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_push_trusted", "gauge",

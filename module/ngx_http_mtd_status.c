@@ -291,9 +291,12 @@ ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
     trusted = ngx_current_msec < store->zone.trusted_until;
 
     return ngx_sprintf(p, "\"data\":\"%s\",\"push\":\"%s\","
-                       "\"trusted\":%s,\"health\":\"%s\",",
+                       "\"breaker\":\"%s\",\"trusted\":%s,"
+                       "\"health\":\"%s\",",
                        ngx_http_mtd_status_states[store->data.state],
                        ngx_http_mtd_status_states[store->link.redis.state],
+                       ngx_mtd_redis_breaker_name(
+                           ngx_mtd_redis_breaker(&store->data)),
                        trusted ? "true" : "false",
                        ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
 }

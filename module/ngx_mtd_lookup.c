@@ -1126,9 +1126,10 @@ ngx_mtd_lookup_finish(ngx_mtd_slot_t *slot)
 static void
 ngx_mtd_lookup_timeout(ngx_event_t *ev)
 {
-    ngx_uint_t         i;
-    ngx_mtd_slot_t    *slot;
-    ngx_mtd_lookup_t  *lookup;
+    ngx_uint_t          i;
+    ngx_mtd_slot_t     *slot;
+    ngx_mtd_lookup_t   *lookup;
+    ngx_mtd_lookups_t  *lookups;
 
     lookup = ev->data;
 
@@ -1145,7 +1146,13 @@ ngx_mtd_lookup_timeout(ngx_event_t *ev)
     }
 
     lookup->waiting = 0;
+
+    /* done may end what belongs to lookup; others wait for the same */
+
+    lookups = lookup->lookups;
     lookup->done(lookup->data);
+
+    ngx_mtd_redis_late(lookups->redis);
 }
 
 

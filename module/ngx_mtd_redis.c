@@ -13,7 +13,7 @@
 #define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
 #define NGX_MTD_REDIS_RUN_ID       15       /* hex digits looked at, of 40 */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
-#define NGX_MTD_REDIS_BACKOFF_MAX  100
+#define NGX_MTD_REDIS_BACKOFF_MAX  50
 
 
 typedef struct {
@@ -39,6 +39,8 @@ static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_redis_info_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
+static void ngx_mtd_redis_failed(ngx_mtd_redis_t *redis, const char *why,
+    ngx_str_t *text);
 static void ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why);
 static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
 static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
@@ -156,6 +158,8 @@ ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
     ngx_mtd_redis_conf_t  *conf;
 
     conf = redis->conf;
+
+    redis->begun = ngx_current_msec;
 
     if (redis->socklen == 0 && conf->naddrs == 0) {
         ngx_mtd_redis_resolve(redis);
@@ -524,13 +528,16 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
         ngx_del_timer(c->write);
     }
 
+    redis->action = NULL;
+
     if (redis->failed) {
         ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0,
-                      "redis %V is back (%s)", &redis->conf->name,
-                      redis->role);
+                      "redis %V is back (%s) after %Mms%s",
+                      &redis->conf->name, redis->role,
+                      ngx_current_msec - redis->lost,
+                      redis->breaker ? ", breaker is closed" : "");
     }
 
-    redis->action = NULL;
     redis->state = NGX_MTD_REDIS_READY;
     redis->failed = 0;
     redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
@@ -546,22 +553,12 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
 }
 
 
-/* logged once for each change from working to not */
-
 void
 ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why, ngx_str_t *text)
 {
-    ngx_str_t   none;
-    ngx_msec_t  delay;
+    ngx_msec_t  delay, max;
 
-    ngx_str_null(&none);
-
-    ngx_log_error(NGX_LOG_ERR, redis->failed ? &redis->quiet : &redis->log,
-                  0, "redis %V is unavailable (%s): %s%s%V",
-                  &redis->conf->name, redis->role, why, text ? ": " : "",
-                  text ? text : &none);
-
-    redis->failed = 1;
+    ngx_mtd_redis_failed(redis, why, text);
 
     ngx_mtd_redis_close(redis, NGX_ERROR);
 
@@ -571,12 +568,78 @@ ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why, ngx_str_t *text)
         return;
     }
 
-    delay = NGX_MTD_REDIS_BACKOFF_MIN
-            + ngx_random() % (redis->backoff - NGX_MTD_REDIS_BACKOFF_MIN + 1);
-
+    max = redis->backoff;
     redis->backoff = ngx_min(redis->backoff * 2, NGX_MTD_REDIS_BACKOFF_MAX);
 
+    /* an attempt that took its time was a pause of its own */
+
+    if (ngx_current_msec - redis->begun >= NGX_MTD_REDIS_BACKOFF_MAX) {
+        max = 2 * NGX_MTD_REDIS_BACKOFF_MIN;
+    }
+
+    delay = NGX_MTD_REDIS_BACKOFF_MIN
+            + ngx_random() % (max - NGX_MTD_REDIS_BACKOFF_MIN + 1);
+
     ngx_add_timer(&redis->retry, delay);
+}
+
+
+/* logged once for each change from working to not */
+
+static void
+ngx_mtd_redis_failed(ngx_mtd_redis_t *redis, const char *why,
+    ngx_str_t *text)
+{
+    ngx_str_t  none;
+
+    ngx_str_null(&none);
+
+    ngx_log_error(NGX_LOG_ERR, redis->failed ? &redis->quiet : &redis->log,
+                  0, "redis %V is unavailable (%s): %s%s%V%s",
+                  &redis->conf->name, redis->role, why, text ? ": " : "",
+                  text ? text : &none,
+                  redis->breaker ? ", breaker is open" : "");
+
+    if (!redis->failed) {
+        redis->lost = ngx_current_msec;
+        redis->failed = 1;
+    }
+}
+
+
+void
+ngx_mtd_redis_late(ngx_mtd_redis_t *redis)
+{
+    if (redis->failed || redis->stopped
+        || redis->state == NGX_MTD_REDIS_READY)
+    {
+        return;
+    }
+
+    ngx_mtd_redis_failed(redis, "it did not answer in time", NULL);
+
+    redis->on_down(redis->data);
+}
+
+
+ngx_mtd_breaker_e
+ngx_mtd_redis_breaker(ngx_mtd_redis_t *redis)
+{
+    if (!redis->failed) {
+        return NGX_MTD_BREAKER_CLOSED;
+    }
+
+    return redis->state == NGX_MTD_REDIS_DOWN ? NGX_MTD_BREAKER_OPEN
+                                              : NGX_MTD_BREAKER_HALF_OPEN;
+}
+
+
+const char *
+ngx_mtd_redis_breaker_name(ngx_mtd_breaker_e breaker)
+{
+    static const char  *names[] = { "closed", "open", "half_open" };
+
+    return names[breaker];
 }
 
 

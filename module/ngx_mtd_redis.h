@@ -58,6 +58,21 @@ typedef enum {
 } ngx_mtd_redis_state_e;
 
 
+/*
+ * What becomes of a question to this connection.  CLOSED: it is sent, or
+ * waits for the first connection that the worker makes.  OPEN: it fails at
+ * once, the next attempt is on its way.  HALF_OPEN: it fails at once while an
+ * attempt is made; the probe is that attempt's PING, never a request.
+ */
+
+typedef enum {
+    NGX_MTD_BREAKER_CLOSED = 0,
+    NGX_MTD_BREAKER_OPEN,
+    NGX_MTD_BREAKER_HALF_OPEN,
+    NGX_MTD_BREAKER_N
+} ngx_mtd_breaker_e;
+
+
 typedef struct ngx_mtd_redis_s  ngx_mtd_redis_t;
 
 /*
@@ -105,8 +120,11 @@ struct ngx_mtd_redis_s {
     ngx_log_t                 log;
     ngx_log_t                 quiet;        /* of attempts after the first */
     const char               *action;       /* for the log */
+    ngx_msec_t                begun;        /* the attempt */
+    ngx_msec_t                lost;         /* when it failed first */
     unsigned                  failed:1;     /* since the last READY */
     unsigned                  stopped:1;    /* waits to be started */
+    unsigned                  breaker:1;    /* is told of in the log */
 };
 
 
@@ -139,6 +157,16 @@ ngx_int_t ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
 ngx_int_t ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
     const ngx_mtd_resp_template_t *template, const u_char *key, size_t len,
     ngx_mtd_redis_reply_pt handler, void *data);
+
+/*
+ * A question has waited for the first connection as long as it may: the
+ * breaker opens, the attempt goes on.
+ */
+
+void ngx_mtd_redis_late(ngx_mtd_redis_t *redis);
+
+ngx_mtd_breaker_e ngx_mtd_redis_breaker(ngx_mtd_redis_t *redis);
+const char *ngx_mtd_redis_breaker_name(ngx_mtd_breaker_e breaker);
 
 /* from on_hello or a reply handler */
 

@@ -24,6 +24,8 @@ static void ngx_mtd_store_moved(void *data);
 static void ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
     const mtd_hash_t *device);
 static void ngx_mtd_store_bypass_over(void *data);
+static void ngx_mtd_store_aged_handler(ngx_event_t *ev);
+static void ngx_mtd_store_tell(ngx_mtd_store_t *store);
 
 
 ngx_int_t
@@ -122,6 +124,7 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 
     data->conf = &store->redis_conf;
     data->role = "data";
+    data->breaker = 1;
     data->data = store;
     data->on_hello = ngx_mtd_store_hello;
     data->on_ready = ngx_mtd_store_ready;
@@ -168,6 +171,12 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     ngx_mtd_bypass_init(&store->bypass, log);
 
     store->lost = ngx_current_msec;
+    store->told = NGX_MTD_HEALTH_SERVING;
+
+    store->aged.handler = ngx_mtd_store_aged_handler;
+    store->aged.data = store;
+    store->aged.log = log;
+    store->aged.cancelable = 1;
 
     if (ngx_mtd_state_init_process(&store->state, cycle) != NGX_OK) {
         return NGX_ERROR;
@@ -280,6 +289,12 @@ ngx_mtd_store_ready(void *data)
 
     ngx_mtd_bypass_ready(&store->bypass);
     ngx_mtd_lookup_ready(&store->lookups);
+
+    if (store->aged.timer_set) {
+        ngx_del_timer(&store->aged);
+    }
+
+    ngx_mtd_store_tell(store);
 }
 
 
@@ -296,6 +311,53 @@ ngx_mtd_store_down(void *data)
     }
 
     ngx_mtd_lookup_down(&store->lookups);
+
+    if (store->data.failed) {
+        ngx_mtd_store_tell(store);
+    }
+}
+
+
+static void
+ngx_mtd_store_aged_handler(ngx_event_t *ev)
+{
+    ngx_mtd_store_tell(ev->data);
+}
+
+
+/* once for each change of what this worker can do */
+
+static void
+ngx_mtd_store_tell(ngx_mtd_store_t *store)
+{
+    ngx_msec_t        away;
+    ngx_mtd_health_e  health;
+
+    static struct {
+        ngx_uint_t    level;
+        const char   *text;
+    } words[] = {
+        { NGX_LOG_NOTICE, "redis is asked" },
+        { NGX_LOG_WARN, "devices that are known are served" },
+        { NGX_LOG_ERR, "no device is known that is young enough" }
+    };
+
+    health = ngx_mtd_store_health(store);
+
+    if (health == NGX_MTD_HEALTH_STALE && !store->aged.timer_set) {
+        away = ngx_current_msec - store->lost;
+        ngx_add_timer(&store->aged, store->stale - away);
+    }
+
+    if (health == store->told) {
+        return;
+    }
+
+    store->told = health;
+
+    ngx_log_error(words[health].level, store->lookups.log, 0,
+                  "mtd_redis \"%V\" is %s: %s", &store->name,
+                  ngx_mtd_store_health_name(health), words[health].text);
 }
 
 

@@ -58,6 +58,8 @@ typedef struct {
     ngx_mtd_preload_t        preload;
     ngx_msec_t               lost;          /* data, or the worker's start */
     ngx_uint_t               up;            /* unsigned  up:1; of data */
+    ngx_mtd_health_e         told;          /* in the log */
+    ngx_event_t              aged;          /* stale ends */
 
     /* set by the owner before init_process; of this worker, too */
 

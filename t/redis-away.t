@@ -27,6 +27,12 @@ redis_at($server->{path}, 'HSET', key('device:d1'),
 until_told('d1', 'allow secured_enough');
 trusted();
 is status()->{stores}{r}{data}, 'up', 'the status says so';
+is status()->{stores}{r}{breaker}, 'closed', '... and of the breaker';
+like error_log(), qr/mtd_redis "r" is refusing: no device is known/,
+    'the log says what it meant';
+like error_log(), qr/redis \S+ is back \(data\) after \d+ms, breaker is closed/,
+    '... and that it is over';
+like error_log(), qr/mtd_redis "r" is serving: redis is asked/, '... for all';
 MTD::stop($server);
 
 === TEST 2: a known record serves on, an unknown one does not
@@ -51,6 +57,15 @@ until_told('d2', 'remediate compromised');
 MTD::stop($server);
 until_told('d1', 'allow stale_allowed');
 is http('GET', '/x', 'X-Device: d1')->{'x-lookup'}, 'STALE', 'it says so';
+like status()->{stores}{r}{breaker}, qr/^(?:half_)?open$/, 'the breaker is open';
+my $breaker = metrics()->{mtd_breaker}{value};
+is $breaker->{'mtd_breaker{store="r",state="closed"}'}, 0, 'in the metrics, too';
+is $breaker->{'mtd_breaker{store="r",state="open"}'}
+   + $breaker->{'mtd_breaker{store="r",state="half_open"}'}, 1, '...';
+like error_log(), qr/redis \S+ is unavailable \(data\): it closed the connection, breaker is open/,
+    'the log says so';
+like error_log(), qr/\[warn\] .*mtd_redis "r" is stale: devices that are known are served/,
+    '... and what it means';
 is told('d2'), 'remediate compromised', 'a refusal stays one';
 is told('d3'), 'block store_unavailable', 'unknown';
 my $again = redis_server('goes');
@@ -75,6 +90,10 @@ X-Is: allow secured_enough
 --- then
 MTD::stop($server);
 until_told('d1', 'block store_unavailable');
+ok until_true(sub { error_log() =~ /\[error\] .*mtd_redis "r" is refusing: no device is known that is young/ }),
+    'the log says so';
+is scalar(() = error_log() =~ /mtd_redis "r" is stale/g), 1, 'once';
+is scalar(() = error_log() =~ /mtd_redis "r" is refusing/g), 1, '...';
 
 === TEST 4: a redis that does not answer
 --- post_setup_server_root
