@@ -32,7 +32,7 @@ for my $secret ('', "key_secret file:$dir/secret;") {
 
     redis_start(sub { fill($secret) });
     gate(http => http());
-    ok(wait_for(\&trusted), "$name: push is up");
+    ok(wait_for(\&both), "$name: push is up");
 
     is(told('good'), 'allow secured_enough MISS', 'asked for');
     is(told('bad'), 'remediate threat_level MISS', '... as another one');
@@ -85,7 +85,7 @@ for my $secret ('', "key_secret file:$dir/secret;") {
     # nothing out of it is fresh
 
     redis_start(sub { fill($secret, good => 'highSeverity') });
-    ok(wait_for(\&trusted), 'redis is back');
+    ok(wait_for(\&both), 'redis is back');
     is(told('good'), 'remediate threat_level MISS', 'it is asked');
     is(told('good'), 'remediate threat_level HIT', '... once');
 
@@ -96,7 +96,7 @@ for my $secret ('', "key_secret file:$dir/secret;") {
     gate(http => http());
     ok(wait_for(\&away), 'known again, from the file');
     redis_start(sub { fill($secret, good => 'highSeverity') });
-    ok(wait_for(\&trusted), '... and redis is back');
+    ok(wait_for(\&both), '... and redis is back');
     redis('HSET', key($secret, 'device', 'bad'), threat => 'secured');
     redis('FLUSHALL');
     ok(wait_for(sub { error_log() =~ /was flushed/ }), 'redis is flushed');
@@ -121,7 +121,7 @@ $conf{more} = "state $file; fresh 1s; ttl 1000d; stale "
             . ($uptime + 3600 + 6) . 's;';
 redis_start(sub { fill('') });
 gate(http => http());
-ok(wait_for(\&trusted), 'push is up');
+ok(wait_for(\&both), 'push is up');
 is(told('good'), 'allow secured_enough MISS', 'known');
 stop();
 redis_stop();
@@ -139,7 +139,7 @@ my $secret = "key_secret file:$dir/secret;";
 $conf{more} = "state $file; fresh 1s; stale ${\ STALE}s; $secret";
 redis_start(sub { fill($secret) });
 gate(http => http());
-ok(wait_for(\&trusted), 'push is up');
+ok(wait_for(\&both), 'push is up');
 is(told('good'), 'allow secured_enough MISS', 'known');
 stop();
 redis_stop();
@@ -197,7 +197,7 @@ stop();
 redis_start(sub { fill($secret) });
 spew("$file.tmp", 'half of a fi');
 gate(http => http());
-ok(wait_for(\&trusted), 'push is up');
+ok(wait_for(\&both), 'push is up');
 is(told('good'), 'allow secured_enough MISS', 'asked for');
 is(status()->{stores}{r}{state}{loaded}, 1, 'the file is counted');
 ok(wait_for(sub { status()->{stores}{r}{state}{written} }, 30),
@@ -224,7 +224,7 @@ ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
    'reload: the workers are new');
 ok(wait_for(sub { !grep { alive($_) } keys %old }), '... the old ones gone');
 is((stat $file)[1], $inode, 'an old worker writes no more');
-ok(wait_for(\&trusted), 'push is up');
+ok(wait_for(\&both), 'push is up');
 ok(wait_for(sub { told('good') =~ /HIT/ }), 'known');
 
 
@@ -233,7 +233,7 @@ ok(wait_for(sub { told('good') =~ /HIT/ }), 'known');
 kill KILL => workers();
 ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
    'killed: the workers are new');
-ok(wait_for(\&trusted), 'push is up');
+ok(wait_for(\&both), 'push is up');
 redis('HSET', key($secret, 'device', 'good'), threat => 'secured');
 ok(wait_for(sub { (stat $file)[1] != $inode }, 30), 'it is written again');
 
@@ -303,10 +303,7 @@ sub told {
 }
 
 
-sub trusted {
-    my @stores = values %{ stores('r') };
-    return @stores == 2 && !grep { !$_->{trusted} } @stores;
-}
+sub both { return 2 == trusted('r') }
 
 
 sub away {
