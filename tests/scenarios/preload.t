@@ -132,10 +132,11 @@ for my $secret (0, 1) {
 }
 
 
-# many; its connection is killed now and then
+# many; its connection is killed now and then, and the state is written
 
+mkdir "$dir/state", 0700;
 %conf = (prefix => 'mtd:', secret => 0,
-         more => 'preload on; fresh 1h; zone '
+         more => "preload on; fresh 1h; state $dir/state/known; zone "
                  . ($ENV{MTD_MILLION} ? '190m;' : '20m;'));
 
 redis_stop();
@@ -143,11 +144,11 @@ redis_start(sub { fill(MANY) });
 gate(http => http());
 ok(wait_for(sub { told('00000001') =~ /HIT/ }), 'one is known');
 
-client_start('load', 'gate', '-c', 2, '-r', '-f', lines(), '-k', 'X-Is');
+client_start('load', 'gate', '-c', 2, '-q', 2000, '-f', lines(), '-k', 'X-Is');
 
 my ($kills, $begun) = (0, time);
 
-while (preload()->{state} ne 'done' && time < $begun + 600) {
+while (preload()->{state} ne 'done' && time < $begun + 900) {
     for (split /\n/, redis('CLIENT', 'LIST')) {
         next if $kills == 5 || !/^id=(\d+) .* cmd=scan /;
         $kills++ if eval { redis('CLIENT', 'KILL', 'ID', $1) };
@@ -155,31 +156,66 @@ while (preload()->{state} ne 'done' && time < $begun + 600) {
     select undef, undef, undef, 0.05;
 }
 
-my $load = client_stop('load');
+my %load = (preload => client_stop('load'));
 my $preload = preload();
 
 is($preload->{state}, 'done', 'it is done');
 cmp_ok($kills, '>', 0, "its connection was killed $kills times");
 cmp_ok($preload->{keys}, '>=', 2 * MANY, 'all keys were seen');
-is($load->{lost} + $load->{unanswered}, 0, 'no request was lost');
-is(total($load, '200 allow secured_enough'), $load->{answered},
-   '... and each is right');
 
-my $status = status();
-
-is($status->{stores}{r}{zone}{$_}{used}, MANY, "all $_ are in the zone")
+is(status()->{stores}{r}{zone}{$_}{used}, MANY, "all $_ are in the zone")
     for qw(devices aliases);
 
-diag(sprintf '%d devices in %d ms, %d/s; %d hits meanwhile: p50 %s, p99 %s,'
-     . ' max %s ms', MANY, $preload->{ms}, 1000 * MANY / $preload->{ms},
-     $load->{answered}, $load->{p50}, $load->{p99}, $load->{max});
+# what changes is written, as a whole
+
+client_start('load', 'gate', '-c', 2, '-q', 2000, '-f', lines(), '-k', 'X-Is');
+redis('HSET', device_key('d00000002'), os => 'iOS');
+ok(wait_for(sub { told('00000002') =~ /^allow secured_enough/
+                  && status()->{stores}{r}{state}{devices} == MANY }, 300),
+   'the state is written');
+$load{state} = client_stop('load');
+
+my $slice = status()->{stores}{r}{state}{slice};
+
+client_start('load', 'gate', '-c', 2, '-q', 2000, '-f', lines(), '-k', 'X-Is');
+wait_for(sub { 0 }, 3);
+$load{nothing} = client_stop('load');
+
+for (sort keys %load) {
+    my $load = $load{$_};
+
+    is($load->{lost} + $load->{unanswered}, 0, "$_: no request was lost");
+    is(total($load, '200 allow secured_enough'), $load->{answered},
+       '... and each is right');
+    diag("$load->{answered} hits during $_: p50 $load->{p50}, p99 $load->{p99},"
+         . " max $load->{max} ms");
+}
+
+diag(sprintf '%d devices in %d ms, %d/s; state: %d bytes, longest slice %d us',
+     MANY, $preload->{ms}, 1000 * MANY / $preload->{ms},
+     -s "$dir/state/known", $slice);
+
+# started again, while redis is away: all of them
+
+my $from = time;
+
+stop();
+redis_stop();
+my $ended = time;
+gate(http => http());
+my $started = time;
+
+is(status()->{stores}{r}{state}{loaded}, MANY, 'all are out of the file');
+ok(wait_for(sub { told(sprintf '%08d', MANY - 1)
+                  eq 'allow stale_allowed STALE' }), '... and known');
+diag(sprintf 'ended in %.2f s, started in %.2f s', $ended - $from,
+     $started - $ended);
 stop();
 
 
 # more than there is room for
 
 $conf{more} = 'preload on; zone 256k;';
-redis_stop();
 redis_start(sub { fill(20_000) });
 gate(http => http());
 ok(preloaded('full'), 'the zone is full');
