@@ -138,6 +138,11 @@ static const mtdctl_command_t  mtdctl_commands[] = {
 static const char  mtdctl_options_help[] =
     "Options:\n"
     "  --redis unix:PATH|HOST:PORT   where Redis is [127.0.0.1:6379]\n"
+    "  --cluster                     --redis is a node of a Redis Cluster\n"
+    "  --sentinel NAME=HOST:PORT[,HOST:PORT...]\n"
+    "                                in the place of --redis: these Sentinels\n"
+    "                                know where the master NAME is\n"
+    "  --sentinel-password-file FILE holds the Sentinels' own password\n"
     "  --user NAME                   Redis user, with --password-file\n"
     "  --password-file FILE          holds the Redis password\n"
     "  --tls                         with TLS; the host must be named in the\n"
@@ -169,6 +174,9 @@ static const char  mtdctl_options_help[] =
 
 static const struct option  mtdctl_options[] = {
     { "redis", required_argument, NULL, 'r' },
+    { "cluster", no_argument, NULL, 'c' },
+    { "sentinel", required_argument, NULL, 'e' },
+    { "sentinel-password-file", required_argument, NULL, 'E' },
     { "user", required_argument, NULL, 'u' },
     { "password-file", required_argument, NULL, 'p' },
     { "tls", no_argument, NULL, 'T' },
@@ -227,6 +235,7 @@ main(int argc, char **argv)
     mtdctl_redis_close(&ctl);
     mtdctl_release(&ctl);
     mtdctl_secret_forget(&ctl.password);
+    mtdctl_secret_forget(&ctl.sentinel_password);
     mtdctl_secret_forget(&ctl.names.secret);
 
     return status;
@@ -306,6 +315,21 @@ mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command, int argc,
                            " and --insecure are of no use without --tls");
     }
 
+    if (ctl->sentinel && (ctl->redis_given || ctl->clustered)) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--sentinel does not go together"
+                           " with --redis or --cluster");
+    }
+
+    if (ctl->sentinel_password.len && ctl->sentinel == NULL) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--sentinel-password-file is of"
+                           " no use without --sentinel");
+    }
+
+    if (ctl->clustered && ctl->database) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--database: a cluster has the"
+                           " database 0 only");
+    }
+
     if ((ctl->cert == NULL) != (ctl->key == NULL)) {
         return mtdctl_fail(ctl, MTDCTL_BAD, "--cert and --key belong"
                            " together");
@@ -339,7 +363,20 @@ mtdctl_option(mtdctl_t *ctl, int option, const char *value, int *help)
 
     case 'r':
         ctl->address = value;
+        ctl->redis_given = 1;
         return 0;
+
+    case 'c':
+        ctl->clustered = 1;
+        return 0;
+
+    case 'e':
+        ctl->sentinel = value;
+        return 0;
+
+    case 'E':
+        return mtdctl_secret_file(ctl, "--sentinel-password-file", value,
+                                  &ctl->sentinel_password);
 
     case 'u':
         ctl->user = value;

@@ -43,10 +43,14 @@
 #define MTDCTL_AUDIT_TTL       (30 * 24 * 3600)
 
 
+#define MTDCTL_ADDRESS         256      /* HOST:PORT, terminated */
+
+
 #define mtdctl_string(text)    { sizeof(text) - 1, (u_char *) text }
 
 
 typedef struct mtdctl_block_s  mtdctl_block_t;
+typedef struct mtdctl_cluster_s  mtdctl_cluster_t;
 typedef struct mtdctl_tls_s    mtdctl_tls_t;
 
 
@@ -84,7 +88,11 @@ typedef struct {
 typedef struct {
     redisContext     *redis;
     mtdctl_tls_t     *tls;          /* NULL: in the clear */
+    mtdctl_cluster_t *cluster;      /* NULL: one server */
     const char       *address;
+    const char       *sentinel;     /* NULL: address is given */
+    mtd_str_t         sentinel_password;
+    char              master[MTDCTL_ADDRESS];   /* that Sentinel names */
     const char       *user;
     mtd_str_t         password;
     unsigned long     database;
@@ -102,6 +110,9 @@ typedef struct {
 
     const char       *format;       /* of an import, NULL: by its name */
     const char       *why;          /* of a bypass */
+    unsigned          redis_given:1;
+    unsigned          clustered:1;
+    unsigned          partly:1;     /* of a transaction, in a cluster */
     unsigned          json:1;
     unsigned          force:1;
     unsigned          strict:1;
@@ -186,6 +197,21 @@ void mtdctl_tls_close(mtdctl_t *ctl);
 
 int mtdctl_redis_connect(mtdctl_t *ctl);
 void mtdctl_redis_close(mtdctl_t *ctl);
+
+/* one connection, to ctl->address, and a command and a reply over it */
+
+int mtdctl_redis_open(mtdctl_t *ctl);
+void mtdctl_redis_drop(mtdctl_t *ctl);
+void mtdctl_redis_send(mtdctl_t *ctl);
+int mtdctl_redis_read(mtdctl_t *ctl, redisReply **reply);
+
+/*
+ * The masters, one after the other: -1 before the first and after the last.
+ * A command without a key, such as SCAN, goes to the one named last.
+ */
+
+int mtdctl_redis_master(mtdctl_t *ctl, int after);
+
 void mtdctl_redis_begin(mtdctl_t *ctl, const char *command);
 void mtdctl_redis_text(mtdctl_t *ctl, const char *text);
 void mtdctl_redis_arg(mtdctl_t *ctl, const mtd_str_t *arg);
@@ -210,7 +236,26 @@ int mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key);
 /* sends EXEC and reads what is due; MTDCTL_AGAIN if nothing was done */
 
 int mtdctl_redis_exec(mtdctl_t *ctl);
+
+/* after that: adds to the error that a part of it was done, in a cluster */
+
+int mtdctl_redis_partly(mtdctl_t *ctl, int status);
 void mtdctl_redis_pause(int attempt);
+
+
+/* mtdctl_sentinel.c: connects to the master that ctl->sentinel means */
+
+int mtdctl_sentinel_connect(mtdctl_t *ctl);
+
+
+/* mtdctl_cluster.c: in the place of those of mtdctl_redis.c */
+
+int mtdctl_cluster_connect(mtdctl_t *ctl);
+void mtdctl_cluster_close(mtdctl_t *ctl);
+int mtdctl_cluster_master(mtdctl_t *ctl, int after);
+void mtdctl_cluster_end(mtdctl_t *ctl);
+int mtdctl_cluster_reply(mtdctl_t *ctl, redisReply **reply);
+int mtdctl_cluster_exec(mtdctl_t *ctl);
 
 
 /* mtdctl_record.c: one device's record and the names of its keys */

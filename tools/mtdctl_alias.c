@@ -241,7 +241,7 @@ mtdctl_alias_erase_try(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     mtdctl_audit(ctl, "alias erase", &device);
     mtdctl_audit_expire(ctl);
 
-    return mtdctl_redis_exec(ctl);
+    return mtdctl_redis_partly(ctl, mtdctl_redis_exec(ctl));
 }
 
 

@@ -324,7 +324,7 @@ mtdctl_bypass_write(mtdctl_t *ctl, const mtdctl_bypass_t *b, long ttl,
     mtdctl_audit_bypass(ctl, what, b->until, &b->why);
     mtdctl_audit_expire(ctl);
 
-    return mtdctl_redis_exec(ctl);
+    return mtdctl_redis_partly(ctl, mtdctl_redis_exec(ctl));
 }
 
 

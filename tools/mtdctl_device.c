@@ -23,6 +23,8 @@ static void mtdctl_device_json(mtdctl_t *ctl, const mtd_str_t *id,
 static void mtdctl_device_row(mtdctl_t *ctl, const mtd_str_t *id,
     mtdctl_pairs_t *record);
 static void mtdctl_device_scan(mtdctl_t *ctl, const char *cursor);
+static int mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen,
+    int *skipped);
 static int mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
     mtdctl_seen_t *seen, int *skipped);
 static int mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id);
@@ -375,18 +377,43 @@ mtdctl_device_row(mtdctl_t *ctl, const mtd_str_t *id,
 int
 mtdctl_device_list(mtdctl_t *ctl, int argc, char **argv)
 {
-    int             status, skipped;
-    char            cursor[32];
-    redisReply     *reply;
+    int             master, status, skipped;
     mtdctl_seen_t  *seen;
 
     seen = mtdctl_seen_create();
     skipped = 0;
-    strcpy(cursor, "0");
+    status = 0;
 
     if (!ctl->json) {
         mtdctl_device_row(ctl, NULL, NULL);
     }
+
+    for (master = mtdctl_redis_master(ctl, -1);
+         master >= 0 && status == 0;
+         master = mtdctl_redis_master(ctl, master))
+    {
+        status = mtdctl_device_pages(ctl, seen, &skipped);
+    }
+
+    mtdctl_seen_destroy(seen);
+
+    if (status == 0 && skipped) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "%d keys are no records",
+                           skipped);
+    }
+
+    return status;
+}
+
+
+static int
+mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
+{
+    int          status;
+    char         cursor[32];
+    redisReply  *reply;
+
+    strcpy(cursor, "0");
 
     do {
         mtdctl_device_scan(ctl, cursor);
@@ -407,19 +434,12 @@ mtdctl_device_list(mtdctl_t *ctl, int argc, char **argv)
 
         strcpy(cursor, reply->element[0]->str);
 
-        status = mtdctl_device_page(ctl, reply->element[1], seen, &skipped);
+        status = mtdctl_device_page(ctl, reply->element[1], seen, skipped);
 
         freeReplyObject(reply);
         mtdctl_release(ctl);
 
     } while (status == 0 && strcmp(cursor, "0") != 0);
-
-    mtdctl_seen_destroy(seen);
-
-    if (status == 0 && skipped) {
-        return mtdctl_fail(ctl, MTDCTL_BAD, "%d keys are no records",
-                           skipped);
-    }
 
     return status;
 }
@@ -601,15 +621,13 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
     mtdctl_redis_begin(ctl, "MULTI");
     mtdctl_redis_end(ctl);
 
-    mtdctl_redis_begin(ctl, "DEL");
-    mtdctl_redis_arg(ctl, &key);
-    mtdctl_redis_arg(ctl, &apps);
+    /* the record last: in a cluster it tells what is to be done again */
 
     for (i = 0; i < n; i++) {
-        mtdctl_redis_arg(ctl, &keys[i]);
+        mtdctl_redis_key(ctl, "DEL", &keys[i]);
     }
 
-    mtdctl_redis_end(ctl);
+    mtdctl_redis_key(ctl, "DEL", &apps);
 
     if (user_key.data) {
         mtdctl_redis_begin(ctl, "SREM");
@@ -618,10 +636,12 @@ mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id)
         mtdctl_redis_end(ctl);
     }
 
+    mtdctl_redis_key(ctl, "DEL", &key);
+
     mtdctl_audit(ctl, "device erase", &key);
     mtdctl_audit_expire(ctl);
 
-    return mtdctl_redis_exec(ctl);
+    return mtdctl_redis_partly(ctl, mtdctl_redis_exec(ctl));
 }
 
 

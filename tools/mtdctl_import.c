@@ -54,7 +54,7 @@ mtdctl_import(mtdctl_t *ctl, int argc, char **argv)
 
     /* an alias that moves changes two records, which may be both here */
 
-    im->batch = ctl->force ? 1 : MTDCTL_BATCH;
+    im->batch = (ctl->force || ctl->cluster) ? 1 : MTDCTL_BATCH;
 
     status = mtdctl_import_open(ctl, argv[0], rows);
 

@@ -22,6 +22,25 @@ static int mtdctl_redis_broken(mtdctl_t *ctl);
 int
 mtdctl_redis_connect(mtdctl_t *ctl)
 {
+    int  status;
+
+    if (ctl->sentinel) {
+        return mtdctl_sentinel_connect(ctl);
+    }
+
+    status = mtdctl_redis_open(ctl);
+
+    if (status == 0 && ctl->clustered) {
+        status = mtdctl_cluster_connect(ctl);
+    }
+
+    return status;
+}
+
+
+int
+mtdctl_redis_open(mtdctl_t *ctl)
+{
     int             port, status;
     char            host[256];
     struct timeval  timeout;
@@ -159,15 +178,34 @@ mtdctl_redis_login(mtdctl_t *ctl)
 void
 mtdctl_redis_close(mtdctl_t *ctl)
 {
+    mtdctl_cluster_close(ctl);
+    mtdctl_redis_drop(ctl);
+
+    free(ctl->argv);
+    free(ctl->argvlen);
+}
+
+
+void
+mtdctl_redis_drop(mtdctl_t *ctl)
+{
     mtdctl_tls_close(ctl);
 
     if (ctl->redis) {
         redisFree(ctl->redis);
         ctl->redis = NULL;
     }
+}
 
-    free(ctl->argv);
-    free(ctl->argvlen);
+
+int
+mtdctl_redis_master(mtdctl_t *ctl, int after)
+{
+    if (ctl->cluster) {
+        return mtdctl_cluster_master(ctl, after);
+    }
+
+    return (after < 0) ? 0 : -1;
 }
 
 
@@ -245,10 +283,23 @@ mtdctl_redis_number(mtdctl_t *ctl, long number)
 }
 
 
+void
+mtdctl_redis_end(mtdctl_t *ctl)
+{
+    if (ctl->cluster) {
+        mtdctl_cluster_end(ctl);
+        return;
+    }
+
+    mtdctl_redis_send(ctl);
+    ctl->pending++;
+}
+
+
 /* that a connection is gone shows when its answer is read */
 
 void
-mtdctl_redis_end(mtdctl_t *ctl)
+mtdctl_redis_send(mtdctl_t *ctl)
 {
     int    len;
     char  *command;
@@ -269,8 +320,6 @@ mtdctl_redis_end(mtdctl_t *ctl)
     {
         mtdctl_fatal_memory();
     }
-
-    ctl->pending++;
 }
 
 
@@ -296,6 +345,25 @@ mtdctl_redis_expire(mtdctl_t *ctl, const mtd_str_t *key, long seconds)
 int
 mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply)
 {
+    int  status;
+
+    if (ctl->cluster) {
+        return mtdctl_cluster_reply(ctl, reply);
+    }
+
+    status = mtdctl_redis_read(ctl, reply);
+
+    if (status == 0) {
+        ctl->pending--;
+    }
+
+    return status;
+}
+
+
+int
+mtdctl_redis_read(mtdctl_t *ctl, redisReply **reply)
+{
     int    status;
     void  *p;
 
@@ -313,7 +381,6 @@ mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply)
         return mtdctl_redis_broken(ctl);
     }
 
-    ctl->pending--;
     *reply = p;
 
     return 0;
@@ -353,8 +420,11 @@ mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
                            " another type of value", mtdctl_show(ctl, key));
     }
 
-    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s refused: %.300s",
-                       ctl->address, reply->str);
+    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s refused: %.300s%s",
+                       ctl->address, reply->str,
+                       (!ctl->clustered
+                        && strncmp(reply->str, "MOVED ", 6) == 0)
+                       ? "; it is a cluster, see --cluster" : "");
 }
 
 
@@ -364,6 +434,10 @@ mtdctl_redis_exec(mtdctl_t *ctl)
     int          status, failed;
     size_t       i;
     redisReply  *reply;
+
+    if (ctl->cluster) {
+        return mtdctl_cluster_exec(ctl);
+    }
 
     mtdctl_redis_begin(ctl, "EXEC");
     mtdctl_redis_end(ctl);
@@ -402,6 +476,21 @@ mtdctl_redis_exec(mtdctl_t *ctl)
     freeReplyObject(reply);
 
     return failed;
+}
+
+
+int
+mtdctl_redis_partly(mtdctl_t *ctl, int status)
+{
+    size_t  len;
+
+    if (status > 0 && ctl->partly) {
+        len = strlen(ctl->error);
+        snprintf(ctl->error + len, sizeof(ctl->error) - len,
+                 "; only a part is done, do it again");
+    }
+
+    return status;
 }
 
 

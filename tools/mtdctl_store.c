@@ -541,6 +541,7 @@ mtdctl_store_hear_owner(mtdctl_t *ctl, mtdctl_work_t *w,
     }
 
     alias->owner_left = mtdctl_record_join(ctl, &left);
+    alias->owner_had = mtdctl_record_join(ctl, &aliases);
 
     /* its list may not name the alias, or it may be no record at all */
 

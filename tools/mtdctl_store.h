@@ -19,6 +19,7 @@ typedef struct {
     mtd_str_t           owner;      /* data is NULL: nobody's */
     mtd_str_t           owner_key;  /* taken from this record by force */
     mtd_str_t           owner_left; /* what aliases it keeps */
+    mtd_str_t           owner_had;  /* what it has now */
 } mtdctl_work_alias_t;
 
 

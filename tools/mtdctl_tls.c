@@ -38,8 +38,11 @@ mtdctl_tls_connect(mtdctl_t *ctl, const char *host)
     BIO           *bio;
     mtdctl_tls_t  *tls;
 
-    tls = mtdctl_alloc(ctl, sizeof(mtdctl_tls_t));
-    memset(tls, 0, sizeof(mtdctl_tls_t));
+    tls = calloc(1, sizeof(mtdctl_tls_t));
+    if (tls == NULL) {
+        mtdctl_fatal_memory();
+    }
+
     ctl->tls = tls;
 
     tls->ctx = SSL_CTX_new(TLS_client_method());
@@ -238,5 +241,6 @@ mtdctl_tls_close(mtdctl_t *ctl)
     BIO_free_all(ctl->tls->out);
     SSL_free(ctl->tls->ssl);
     SSL_CTX_free(ctl->tls->ctx);
+    free(ctl->tls);
     ctl->tls = NULL;
 }

@@ -11,6 +11,9 @@ static void mtdctl_write_hash(mtdctl_t *ctl, mtdctl_work_t *w);
 static void mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
 static void mtdctl_write_old_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
 static void mtdctl_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_begin(mtdctl_t *ctl);
 
 
 static const mtd_str_t  mtdctl_write_list = mtdctl_string("aliases");
@@ -22,8 +25,7 @@ mtdctl_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
     int     status;
     size_t  i;
 
-    mtdctl_redis_begin(ctl, "MULTI");
-    mtdctl_redis_end(ctl);
+    mtdctl_write_begin(ctl);
 
     for (i = 0; i < n; i++) {
         if (work[i].write) {
@@ -39,11 +41,109 @@ mtdctl_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
 
     status = mtdctl_redis_exec(ctl);
 
+    /* one at a time, where that can happen */
+
+    if (status > 0 && ctl->partly) {
+        mtdctl_write_back(ctl, &work[0]);
+    }
+
     for (i = 0; i < n && status == 0; i++) {
         work[i].change->written = work[i].write;
     }
 
     return status;
+}
+
+
+/*
+ * As it was before, as far as the cluster lets it: what cannot be reached is
+ * left.  An alias that leads to no device is none.
+ */
+
+static void
+mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int             left;
+    char            error[sizeof(ctl->error)];
+    mtdctl_work_t   back;
+
+    memcpy(error, ctl->error, sizeof(error));
+
+    back = *w;
+    back.stored = w->next;
+    back.next = w->stored;
+    back.user_key[0] = w->user_key[1];
+    back.user_key[1] = w->user_key[0];
+
+    mtdctl_write_begin(ctl);
+
+    if (w->stored.n) {
+        mtdctl_write_hash(ctl, &back);
+
+    } else {
+        mtdctl_redis_key(ctl, "DEL", &w->key);
+    }
+
+    left = mtdctl_redis_exec(ctl) != 0;
+    left += mtdctl_write_back_aliases(ctl, w);
+
+    mtdctl_write_begin(ctl);
+    mtdctl_write_user(ctl, &back);
+    mtdctl_audit(ctl, "taken back", &w->key);
+    left += mtdctl_redis_exec(ctl) != 0;
+
+    (void) mtdctl_fail(ctl, MTDCTL_STORE, "%.800s; what was written is taken"
+                       " back%s", error, left ? " where that could be done:"
+                       " do it again" : "");
+}
+
+
+static int
+mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+{
+    int                   left;
+    size_t                i;
+    mtdctl_work_alias_t  *alias;
+
+    left = 0;
+
+    for (i = 0; i < w->change->aliases.n; i++) {
+        alias = &w->alias[i];
+
+        mtdctl_write_begin(ctl);
+
+        if (alias->owner.len == 0) {
+            mtdctl_redis_key(ctl, "DEL", &alias->key);
+
+        } else {
+            mtdctl_redis_begin(ctl, "SET");
+            mtdctl_redis_arg(ctl, &alias->key);
+            mtdctl_redis_arg(ctl, &alias->owner);
+            mtdctl_redis_text(ctl, "EX");
+            mtdctl_redis_number(ctl, ctl->ttl);
+            mtdctl_redis_end(ctl);
+        }
+
+        if (alias->owner_key.data) {
+            mtdctl_redis_begin(ctl, "HSET");
+            mtdctl_redis_arg(ctl, &alias->owner_key);
+            mtdctl_redis_arg(ctl, &mtdctl_write_list);
+            mtdctl_redis_arg(ctl, &alias->owner_had);
+            mtdctl_redis_end(ctl);
+        }
+
+        left += mtdctl_redis_exec(ctl) != 0;
+    }
+
+    return left;
+}
+
+
+static void
+mtdctl_write_begin(mtdctl_t *ctl)
+{
+    mtdctl_redis_begin(ctl, "MULTI");
+    mtdctl_redis_end(ctl);
 }
 
 

@@ -59,6 +59,8 @@ END {
 
 sub socket_path { "$dir/redis.sock" }
 sub dir { $dir }
+sub bin { $bin }
+sub top { $top }
 
 
 sub file {

@@ -1,0 +1,254 @@
+#!/usr/bin/perl
+
+# mtdctl and a cluster of three masters: each key is where it belongs, what
+# moves is followed, and what fails in the middle is taken back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Mtdctl;
+use Servers;
+use Test::More;
+
+my @ports = ports(4);
+my ($rc, $out, $err);
+
+server($_, '--cluster-enabled', 'yes', '--cluster-node-timeout', 3000,
+       '--cluster-config-file', "nodes.$_", '--cluster-require-full-coverage',
+       'no')
+    for @ports;
+
+my @three = @ports[0 .. 2];
+
+$out = qx(redis-cli --cluster create @{[map { "127.0.0.1:$_" } @three]} \\
+          --cluster-yes 2>&1);
+is($?, 0, 'a cluster') or diag($out);
+ok(until_true(sub { 3 == grep { cli($_, 'CLUSTER', 'INFO')
+                                =~ /cluster_state:ok/ } @three }), '... is up');
+
+my @at = ('--cluster', '--redis', "127.0.0.1:$ports[0]");
+
+
+# wrong
+
+($rc, $out, $err) = run('--redis', "127.0.0.1:$ports[3]", '--database', 1,
+                        '--cluster', 'device', 'list');
+is($rc, 2, 'a database');
+like($err, qr/a cluster has the database 0 only/, 'message');
+
+my ($one) = ports(1);
+server($one);
+($rc, $out, $err) = run('--cluster', '--redis', "127.0.0.1:$one", 'device',
+                        'list');
+is($rc, 3, 'no cluster');
+like($err, qr/refused: ERR This instance has cluster support disabled/,
+     'message');
+
+
+# each key in its place
+
+my @ids = map { "device$_" } 1 .. 40;
+
+for my $id (@ids) {
+    ($rc, $out, $err) = run(@at, 'device', 'set', $id, 'threat=secured',
+                            'compliance=compliant', "user=$id\@x",
+                            "alias=eas:e$id", "alias=serial:s$id");
+    die "$id: $err" if $rc;
+}
+
+my %held = map { $_ => scalar(() = cli($_, 'KEYS', 'mtd:device:*')
+                                   =~ /^mtd/mg) } @three;
+
+is($held{ $three[0] } + $held{ $three[1] } + $held{ $three[2] }, 40,
+   '40 devices');
+cmp_ok($held{$_}, '>', 3, "... $held{$_} of them at $_") for @three;
+
+is(scalar(grep { $_ == 0 } map { owned('mtd:alias:eas:edevice' . $_, 'GET') ne
+                                 "device$_" ? 0 : 1 } 1 .. 40), 0,
+   'their aliases');
+
+($rc, $out, $err) = run(@at, '--json', 'device', 'list');
+is("$rc|$err", '0|', 'a list');
+is(join(' ', sort $out =~ /"id":"(\w+)"/g), join(' ', sort @ids),
+   '... of all masters');
+($rc, $out, $err) = run(@at, 'device', 'get', 'eas:edevice7');
+like($out, qr/device7/, 'found by its alias');
+is((run(@at, 'alias', 'get', 'serial', 'sdevice7'))[1], "device7\n",
+   'an alias');
+like((run('--redis', "127.0.0.1:$ports[0]", 'device', 'set', 'device' . other(),
+          'os=x'))[2], qr/refused: MOVED .*; it is a cluster, see --cluster/,
+     'without --cluster');
+
+
+# changes, moved aliases, erasing
+
+is((run(@at, 'device', 'set', 'device7', 'threat=highSeverity', 'user='))[0],
+   0, 'a change');
+is(owned('mtd:device:device7', 'HGET', 'threat'), 'highSeverity', '...');
+is((run(@at, 'device', 'set', 'device8', 'alias=eas:edevice7'))[0], 2,
+   'an alias of another device');
+is((run(@at, '--force', 'device', 'set', 'device8', 'alias=eas:edevice7'))[0],
+   0, '... by force');
+is(owned('mtd:alias:eas:edevice7', 'GET'), 'device8', '... leads there');
+is(owned('mtd:device:device7', 'HGET', 'aliases'), 'serial:sdevice7',
+   '... and is gone here');
+is((run(@at, 'alias', 'erase', 'eas', 'edevice7'))[0], 0, 'alias erase');
+is(owned('mtd:alias:eas:edevice7', 'EXISTS'), 0, '...');
+is((run(@at, 'device', 'erase', 'device9'))[0], 0, 'device erase');
+is(owned("mtd:$_", 'EXISTS'), 0, "... $_")
+    for qw(device:device9 alias:eas:edevice9 alias:serial:sdevice9
+           user:device9@x);
+is((run(@at, 'device', 'erase', 'device9'))[0], 1, 'once');
+
+my $csv = file('many.csv', "id,threat,alias:eas\n"
+               . join '', map { "many$_,secured,m$_\n" } 1 .. 50);
+
+is((run(@at, 'import', $csv))[1], "imported 50, skipped 0, unchanged 0\n",
+   'import');
+is((run(@at, 'import', $csv))[1], "imported 0, skipped 0, unchanged 50\n",
+   '... again');
+is((run(@at, 'bypass', '5m', '--why', 'x'))[0], 0, 'bypass');
+like((run(@at, 'bypass', 'status'))[1], qr/^why x$/m, '... status');
+is((run(@at, 'bypass', 'end'))[0], 0, '... end');
+
+
+# with the rights that conf/redis.acl gives
+
+my @acl = map { acl($_) } @three;
+
+is((run(@at, @acl, 'device', 'set', 'device7', 'threat=secured', 'user=u',
+        'alias=eas:edevice7'))[0], 0, 'the user of redis.acl may write');
+is((run(@at, @acl, 'device', 'list'))[0], 0, '... list');
+is((run(@at, @acl, 'bypass', '5m', '--why', 'x'))[0], 0, '... bypass');
+is((run(@at, @acl, 'bypass', 'end'))[0], 0, '... and end it');
+
+
+# two that write to one device at a time
+
+my @pids = map { ctl_fork(@at, 'device', 'set', 'both', "threat:v$_=secured",
+                          "alias=eas:both$_") } 1 .. 8;
+
+is(scalar(grep { waitpid $_, 0; $? } @pids), 0, 'eight writers at a time');
+is(scalar(() = (run(@at, 'device', 'get', 'both'))[1] =~ /threat:v\d/g), 8,
+   '... of whom none is lost');
+
+
+# a slot on its way, and moved
+
+my $slot = cli($ports[0], 'CLUSTER', 'KEYSLOT', 'mtd:device:device1');
+my $from = owner('mtd:device:device1');
+my ($to) = grep { $_ != $from } @three;
+my %name = map { $_ => cli($_, 'CLUSTER', 'MYID') } @three;
+
+cli($to, 'CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $name{$from});
+cli($from, 'CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $name{$to});
+is((run(@at, 'device', 'set', 'device1', 'os=early'))[0], 0,
+   'the slot is to move, the key is here');
+is(cli($from, 'MIGRATE', '127.0.0.1', $to, 'mtd:device:device1', 0, 5000),
+   'OK', 'the key moves');
+is((run(@at, 'device', 'get', 'device1'))[0], 0, '... and is found');
+($rc, $out, $err) = run(@at, @acl, 'device', 'set', 'device1', 'os=late');
+is("$rc|$err", '0|', '... and written');
+cli($_, 'CLUSTER', 'SETSLOT', $slot, 'NODE', $name{$to}) for $to, $from;
+is(cli($to, 'HGET', 'mtd:device:device1', 'os'), 'late', 'where it went');
+is((run('--cluster', '--redis', "127.0.0.1:$_", 'device', 'set', 'device1',
+        'os=moved'))[0], 0, "the slot has moved, by $_") for @three;
+is(cli($to, 'HGET', 'mtd:device:device1', 'os'), 'moved', '...');
+
+
+# a master is gone: rows with a key there are absent, or as they were
+
+my ($gone) = grep { $_ != $ports[0] && $_ != owner('mtd:audit') } @three;
+my ($n) = grep { owner("mtd:device:new$_") != $gone
+                 && owner("mtd:alias:eas:new$_") == $gone } 1 .. 1000;
+my ($old) = grep { owner("mtd:device:device$_") != $gone
+                   && owner("mtd:alias:eas:more$_") == $gone } 10 .. 40;
+my ($right) = grep { owner("mtd:device:new$_") != $gone
+                     && owner("mtd:alias:eas:new$_") != $gone } 1 .. 1000;
+
+stop($gone);
+ok(until_true(sub { 2 == grep { cli($_, 'CLUSTER', 'NODES') =~ /fail(?!\?)/ }
+                        grep { $_ != $gone } @three }), 'a master is gone');
+
+($rc, $out, $err) = run(@at, 'device', 'set', "new$n", 'threat=secured',
+                        "alias=eas:new$n");
+is($rc, 3, 'a new device with an alias there');
+like($err, qr/^mtdctl: Redis at \S+/, 'message');
+is(owned("mtd:device:new$n", 'EXISTS'), 0, '... is absent');
+
+my $before = cli(owner("mtd:device:device$old"), 'HGETALL',
+                 "mtd:device:device$old");
+
+($rc, $out, $err) = run(@at, 'device', 'set', "device$old",
+                        'threat=compromised', "alias=eas:more$old");
+is($rc, 3, 'a device that is to have an alias there');
+is(cli(owner("mtd:device:device$old"), 'HGETALL', "mtd:device:device$old"),
+   $before, '... is as it was');
+is((run(@at, 'device', 'set', "new$right", 'threat=secured',
+        "alias=eas:new$right"))[0], 0, 'others are written');
+is((run('--cluster', '--redis', "127.0.0.1:$gone", 'device', 'list'))[0], 3,
+   'it knows of no other node');
+
+
+# a write that fails in the middle
+
+my ($mid) = grep { owner("mtd:device:mid$_") == $ports[0]
+                   && owner("mtd:alias:eas:mid$_") != $ports[0]
+                   && owner("mtd:alias:eas:mid$_") != $gone } 1 .. 1000;
+my $full = owner("mtd:alias:eas:mid$mid");
+
+cli($full, 'CONFIG', 'SET', 'maxmemory', 1);
+($rc, $out, $err) = run(@at, 'device', 'set', "mid$mid", 'threat=secured',
+                        "alias=eas:mid$mid");
+is($rc, 3, 'the server of the alias refuses');
+like($err, qr/refused: OOM .*; what was written is taken back/, 'message');
+is(owned("mtd:device:mid$mid", 'EXISTS'), 0, 'the device is gone again');
+cli($full, 'CONFIG', 'SET', 'maxmemory', 0);
+is((run(@at, 'device', 'set', "mid$mid", 'threat=secured',
+        "alias=eas:mid$mid"))[0], 0, 'and is written by another try');
+
+done_testing();
+
+
+# the number of a device that is not at the first node
+
+sub other { (grep { owner("mtd:device:device$_") != $ports[0] } 1 .. 40)[0] }
+
+
+sub owner {
+    my ($key) = @_;
+    my $slot = cli($ports[0], 'CLUSTER', 'KEYSLOT', $key);
+
+    for my $line (split /\n/, cli($ports[0], 'CLUSTER', 'NODES')) {
+        my ($port) = $line =~ / 127\.0\.0\.1:(\d+)@/ or next;
+
+        for ($line =~ / (\d+(?:-\d+)?)(?= |$)/g) {
+            my ($first, $last) = /^(\d+)-?(\d*)/;
+            return $port
+                if $line =~ /connected .*\b$_\b/
+                   && $slot >= $first && $slot <= ($last || $first);
+        }
+    }
+
+    die "nobody has $key";
+}
+
+
+sub owned {
+    my ($key, $command, @args) = @_;
+    return cli(owner($key), $command, $key, @args);
+}
+
+
+sub ctl_fork {
+    my @args = @_;
+    my $pid = fork() // die $!;
+
+    return $pid if $pid;
+
+    open STDERR, '>>', dir() . '/fork.err';
+    exec $ENV{MTDCTL} // Mtdctl::bin(), @args;
+    exit 127;
+}
