@@ -141,11 +141,11 @@ for my $pool (@pools) {
 
     my $link = link_to('gate');
 
-    is(answer($link, { pool => $pool, auth => 'Negotiate for-anna' }),
+    is(told($link, { pool => $pool, auth => 'Negotiate for-anna' }),
        '200 anna', 'Kerberos passes');
-    is(answer($link, { pool => $pool, auth => 'NTLM one' }), '401 -',
+    is(told($link, { pool => $pool, auth => 'NTLM one' }), '401 -',
        'the first message of NTLM gets its challenge');
-    is(answer($link, { pool => $pool, auth => 'NTLM three-anna' }), '401 -',
+    is(told($link, { pool => $pool, auth => 'NTLM three-anna' }), '401 -',
        '... and the third one finds another connection');
 }
 
@@ -309,7 +309,7 @@ sub done {
 # on a connection that stays open: the status, and who the server behind
 # takes it for
 
-sub answer {
+sub told {
     my ($link, $exchange) = @_;
     my $answer = ask($link, request($exchange, 1)) or return 'none';
 
