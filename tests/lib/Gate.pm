@@ -29,6 +29,7 @@ our @EXPORT = qw(
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $nginx = $ENV{MTD_NGINX} || qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
 my $module = $ENV{MTD_MODULE} // "$top/build/ngx_http_mtd_module.so";
+my $server = $ENV{MTD_REDIS_SERVER} || 'redis-server';
 my $owner = $$;
 my (%pid, %links);
 
@@ -162,15 +163,21 @@ sub redis_start {
 
     unlink $socket, "$dir/redis.sock";
     %links = ();
-    start(redis => 'redis-server', '--port', 0, '--unixsocket', $socket,
+    start(redis => $server, '--port', 0, '--unixsocket', $socket,
           '--unixsocketperm', 777, '--dir', $dir, '--save', '',
-          '--appendonly', 'no', '--enable-debug-command', 'yes');
+          '--appendonly', 'no', redis_version() < 7
+                                ? () : ('--enable-debug-command', 'yes'));
 
     wait_for(sub { eval { redis('PING') eq 'PONG' } })
         or die 'redis: ' . slurp("$dir/redis.out");
 
     $fill->() if $fill;
     rename $socket, "$dir/redis.sock" or die $!;
+}
+
+
+sub redis_version {
+    return qx("$server" --version) =~ /v=(\d+)/ ? $1 : die "$server: no version";
 }
 
 
