@@ -14,8 +14,8 @@ modules-path =	$(shell $(NGINX) -V 2>&1 \
 			| sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
 
-.PHONY:	all deps tools install static test unit lint demo run bench matrix \
-	fuzz clean FORCE
+.PHONY:	all deps tools install static test chaos unit lint demo run bench \
+	matrix fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 all: build/$(GATE).so tools
@@ -36,6 +36,9 @@ static: | deps
 
 test: all build/$(EXAMPLE).so static
 	@tests/tools/run-tests.sh
+
+chaos: all static
+	MTD_CHAOS=1 MTDCTL=$(CURDIR)/$(MTDCTL) prove tests/scenarios
 
 unit: build/$(GATE)/objs/Makefile | deps
 	@$(MAKE) --no-print-directory -C tests/unit check
