@@ -170,6 +170,8 @@ sub many {
     ok(wait_for(sub { counter('allow', 'secured_enough')
                       >= $before + POLLS }, 60), POLLS . ' Pings are open');
 
+    my @cpu = cpu();
+
     redis_load(devices_of(sub {
         (['HSET', "mtd:device:p$_[0]", 'threat', 'highSeverity'])
     }));
@@ -181,7 +183,19 @@ sub many {
 
     is(total($polls, '403 remediate threat_level'), POLLS, 'each by a refusal');
     diag(sprintf '%d Pings of as many devices: the last was answered %.0f ms'
-         . ' after the last write', POLLS, 1000 * ($polls->{last} - $written));
+         . ' after the last write, for %s ms of CPU in the workers', POLLS,
+         1000 * ($polls->{last} - $written),
+         join ' and ', map { $_ - shift @cpu } cpu());
+}
+
+
+# that each worker has used so far, in ms
+
+sub cpu {
+    return map {
+        my (undef, @field) = split / /, slurp("/proc/$_/stat") =~ s/.*\)//r;
+        10 * ($field[11] + $field[12]);
+    } sort(workers());
 }
 
 

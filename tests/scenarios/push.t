@@ -23,6 +23,7 @@ redis_start(sub { device("d$_") for 0 .. DEVICES - 1 });
 gate(http => <<"END");
 access_log off;
 error_log $dir/logs/error.log crit;
+keepalive_timeout 1h;
 mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; fresh 1h; }
 mtd_policy p { }
 server {
