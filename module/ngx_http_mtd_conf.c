@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_mtd_module.h"
+#include "ngx_http_mtd_topology.h"
 
 
 #define NGX_HTTP_MTD_SECRET_FILE   4096     /* bytes, at most */
@@ -30,7 +31,7 @@ typedef struct {
 /* mtd_redis {} as it is written */
 
 typedef struct {
-    ngx_str_t                  server;
+    ngx_http_mtd_topology_t    topology;
     ngx_str_t                  user;
     ngx_str_t                  password;
     ngx_int_t                  database;
@@ -96,8 +97,6 @@ static char *ngx_http_mtd_set_word(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_mtd_block_name(ngx_conf_t *cf, ngx_str_t *name);
 static char *ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_http_mtd_redis_t *redis);
-static char *ngx_http_mtd_store_server(ngx_conf_t *cf,
-    ngx_mtd_store_t *store, ngx_http_mtd_redis_t *redis);
 static char *ngx_http_mtd_store_state(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_str_t *path);
 static char *ngx_http_mtd_store_times(ngx_conf_t *cf,
@@ -118,12 +117,26 @@ static ngx_conf_enum_t  ngx_http_mtd_switch[] = {
     { ngx_null_string, 0 }
 };
 
+static ngx_conf_enum_t  ngx_http_mtd_reads[] = {
+    { ngx_string("master"), 0 },
+    { ngx_string("replica"), 1 },
+    { ngx_null_string, 0 }
+};
+
 static ngx_http_mtd_hint_t  ngx_http_mtd_text_hint = {
     "printable characters without spaces", NULL
 };
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_file_hint = {
     "the path of a file, without spaces", NULL
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_sentinel_hint = {
+    "the master's name and the host:port of each Sentinel", NULL
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_read_hint = {
+    "master or replica", ngx_http_mtd_reads
 };
 
 static ngx_http_mtd_hint_t  ngx_http_mtd_secret_hint = {
@@ -151,10 +164,45 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
 
     { ngx_string("server"),
       NGX_CONF_TAKE1,
+      ngx_http_mtd_set_server,
+      0,
+      offsetof(ngx_http_mtd_redis_t, topology.servers),
+      &ngx_http_mtd_text_hint },
+
+    { ngx_string("sentinel"),
+      NGX_CONF_2MORE,
+      ngx_http_mtd_set_sentinel,
+      0,
+      offsetof(ngx_http_mtd_redis_t, topology),
+      &ngx_http_mtd_sentinel_hint },
+
+    { ngx_string("sentinel_user"),
+      NGX_CONF_TAKE1,
       ngx_http_mtd_set_text,
       0,
-      offsetof(ngx_http_mtd_redis_t, server),
+      offsetof(ngx_http_mtd_redis_t, topology.sentinel_user),
       &ngx_http_mtd_text_hint },
+
+    { ngx_string("sentinel_password"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_secret,
+      0,
+      offsetof(ngx_http_mtd_redis_t, topology.sentinel_password),
+      &ngx_http_mtd_secret_hint },
+
+    { ngx_string("cluster"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_redis_t, topology.cluster),
+      &ngx_http_mtd_switch_hint },
+
+    { ngx_string("read"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_set_word,
+      0,
+      offsetof(ngx_http_mtd_redis_t, topology.read),
+      &ngx_http_mtd_read_hint },
 
     { ngx_string("user"),
       NGX_CONF_TAKE1,
@@ -504,10 +552,14 @@ ngx_http_mtd_parameter(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     hint = cmd->post;
 
-    if (cf->args->nelts != 2) {
+    if (cmd->type == NGX_CONF_TAKE1 ? cf->args->nelts != 2
+                                    : cf->args->nelts < 3)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in %s takes one value: %s", &value[0],
-                           block->name, hint->hint);
+                           "\"%V\" in %s takes %s: %s", &value[0],
+                           block->name, cmd->type == NGX_CONF_TAKE1
+                                        ? "one value" : "two values or more",
+                           hint->hint);
         return NGX_CONF_ERROR;
     }
 
@@ -530,7 +582,7 @@ ngx_http_mtd_set_text(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    size_t      i;
+    char       *rv;
     ngx_str_t  *field, *value;
 
     field = (ngx_str_t *) (p + cmd->offset);
@@ -540,17 +592,30 @@ ngx_http_mtd_set_text(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    if (value[1].len == 0) {
+    rv = ngx_http_mtd_text(&value[1]);
+
+    if (rv == NGX_CONF_OK) {
+        *field = value[1];
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_mtd_text(ngx_str_t *value)
+{
+    size_t  i;
+
+    if (value->len == 0) {
         return "is empty";
     }
 
-    for (i = 0; i < value[1].len; i++) {
-        if (value[1].data[i] <= 0x20 || value[1].data[i] >= 0x7f) {
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] <= 0x20 || value->data[i] >= 0x7f) {
             return "is invalid";
         }
     }
-
-    *field = value[1];
 
     return NGX_CONF_OK;
 }
@@ -869,6 +934,11 @@ ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     store->name = value[1];
 
     ngx_memzero(&redis, sizeof(ngx_http_mtd_redis_t));
+
+    if (ngx_http_mtd_topology_init(cf, &redis.topology) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     redis.database = NGX_CONF_UNSET;
     redis.zone = NGX_CONF_UNSET_SIZE;
     redis.connect_timeout = NGX_CONF_UNSET_MSEC;
@@ -964,7 +1034,15 @@ ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_mtd_store_server(cf, store, redis);
+    if (ngx_http_mtd_topology(cf, store, &redis->topology) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+#if (NGX_SSL)
+    return ngx_http_mtd_store_tls(cf, store, redis);
+#else
+    return NGX_CONF_OK;
+#endif
 }
 
 
@@ -1030,53 +1108,6 @@ ngx_http_mtd_store_times(ngx_conf_t *cf, ngx_http_mtd_redis_t *redis)
 }
 
 
-/* names are resolved when it is known whether there is a resolver */
-
-static char *
-ngx_http_mtd_store_server(ngx_conf_t *cf, ngx_mtd_store_t *store,
-    ngx_http_mtd_redis_t *redis)
-{
-    ngx_url_t              u;
-    ngx_mtd_redis_conf_t  *conf;
-
-    if (redis->server.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "mtd_redis \"%V\" has no \"server\"",
-                           &store->name);
-        return NGX_CONF_ERROR;
-    }
-
-    conf = &store->redis_conf;
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = redis->server;
-    u.default_port = 6379;
-    u.no_resolve = 1;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.uri.len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid server \"%V\" in mtd_redis \"%V\"%s%s; "
-                           "it must be host:port or unix:path",
-                           &redis->server, &store->name,
-                           u.err ? ": " : "", u.err ? u.err : "");
-        return NGX_CONF_ERROR;
-    }
-
-    conf->name = redis->server;
-    conf->addrs = u.addrs;
-    conf->naddrs = u.naddrs;
-    conf->host = u.host;
-    conf->port = u.port;
-
-#if (NGX_SSL)
-    return ngx_http_mtd_store_tls(cf, store, redis);
-#else
-    return NGX_CONF_OK;
-#endif
-}
-
-
 #if (NGX_SSL)
 
 static char *
@@ -1136,10 +1167,16 @@ ngx_http_mtd_store_tls(ngx_conf_t *cf, ngx_mtd_store_t *store,
         return NGX_CONF_ERROR;
     }
 
-    return ngx_mtd_tls_create(cf, tls, &redis->ssl_trusted_certificate,
-                              &redis->ssl_certificate,
-                              &redis->ssl_certificate_key)
-           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (ngx_mtd_tls_create(cf, tls, &redis->ssl_trusted_certificate,
+                           &redis->ssl_certificate,
+                           &redis->ssl_certificate_key)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_mtd_topology_secure(cf, store) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -1153,12 +1190,19 @@ ngx_http_mtd_store_tls_name(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_str_t   name, *server;
 
     name = redis->ssl_name;
-    server = &redis->server;
+    server = &store->redis_conf.name;
 
     if (name.len == 0
         && (server->len < 5 || ngx_strncmp(server->data, "unix:", 5) != 0))
     {
         name = store->redis_conf.host;
+    }
+
+    if (name.len == 0 && (store->sentinel_conf.n || store->cluster_conf.n)) {
+
+        /* each server has its own */
+
+        return NGX_CONF_OK;
     }
 
     if (name.len == 0 && redis->ssl_verify) {
@@ -1193,52 +1237,16 @@ ngx_http_mtd_store_tls_name(ngx_conf_t *cf, ngx_mtd_store_t *store,
 ngx_int_t
 ngx_http_mtd_conf_stores(ngx_conf_t *cf, ngx_http_mtd_main_conf_t *mmcf)
 {
-    ngx_url_t                   u;
-    ngx_uint_t                  i;
-    ngx_mtd_store_t           **store;
-    ngx_mtd_redis_conf_t       *conf;
-    ngx_http_core_loc_conf_t   *clcf;
+    ngx_uint_t         i;
+    ngx_mtd_store_t  **store;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     store = mmcf->stores.elts;
 
     for (i = 0; i < mmcf->stores.nelts; i++) {
-        conf = &store[i]->redis_conf;
-
-        if (conf->naddrs == 0 && clcf->resolver
-            && clcf->resolver->connections.nelts)
-        {
-            conf->resolver = clcf->resolver;
-
-            /* not merged yet: nginx's own default is set later */
-
-            conf->resolver_timeout = clcf->resolver_timeout
-                                     != NGX_CONF_UNSET_MSEC
-                                     ? clcf->resolver_timeout : 30000;
-
-        } else if (conf->naddrs == 0) {
-
-            ngx_memzero(&u, sizeof(ngx_url_t));
-            u.host = conf->host;
-            u.port = conf->port;
-
-            if (ngx_inet_resolve_host(cf->pool, &u) != NGX_OK) {
-                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "server \"%V\" of mtd_redis \"%V\" cannot be "
-                              "resolved%s%s; with a \"resolver\" in http {} "
-                              "it is looked up at run time",
-                              &conf->name, &store[i]->name,
-                              u.err ? ": " : "", u.err ? u.err : "");
-                return NGX_ERROR;
-            }
-
-            conf->addrs = u.addrs;
-            conf->naddrs = u.naddrs;
-        }
-
-        if (ngx_mtd_store_add_zone(cf, store[i], mmcf->kinds.elts,
-                                   mmcf->kinds.nelts, &ngx_http_mtd_module)
-            != NGX_OK)
+        if (ngx_http_mtd_topology_resolve(cf, store[i]) != NGX_OK
+            || ngx_mtd_store_add_zone(cf, store[i], mmcf->kinds.elts,
+                                      mmcf->kinds.nelts, &ngx_http_mtd_module)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }

@@ -372,8 +372,10 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
                         " %d\n"
                         "mtd_redis_up{store=\"%V\",connection=\"push\"}"
                         " %d\n",
-                        name, store->data.state == NGX_MTD_REDIS_READY,
-                        name, store->link.redis.state == NGX_MTD_REDIS_READY);
+                        name, ngx_mtd_store_state(store)
+                              == NGX_MTD_REDIS_READY,
+                        name, ngx_mtd_store_push_state(store)
+                              == NGX_MTD_REDIS_READY);
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_breaker", "gauge",
@@ -381,7 +383,7 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
                                   "worker that answers.");
 
     for (i = 0; i < n; i++) {
-        breaker = ngx_mtd_redis_breaker(&m[i].store->data);
+        breaker = ngx_mtd_store_breaker(m[i].store);
 
         for (k = 0; k < NGX_MTD_BREAKER_N; k++) {
             p = ngx_sprintf(p, "mtd_breaker{store=\"%V\",state=\"%s\"} %d\n",

@@ -907,7 +907,7 @@ ngx_http_mtd_exit_process(ngx_cycle_t *cycle)
 
         /* cache processes run this, too, without having initialised */
 
-        if (store[i]->data.data) {
+        if (store[i]->links.data) {
             ngx_mtd_store_exit_process(store[i]);
         }
     }

@@ -186,6 +186,10 @@ char *ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+/* NGX_CONF_OK, or what is wrong with a parameter's value */
+
+char *ngx_http_mtd_text(ngx_str_t *value);
+
 ngx_int_t ngx_http_mtd_conf_stores(ngx_conf_t *cf,
     ngx_http_mtd_main_conf_t *mmcf);
 

@@ -7,6 +7,7 @@
 #include "ngx_http_mtd_module.h"
 
 
+#define NGX_HTTP_MTD_STATUS_NODE   (128 + 6 * NGX_SOCKADDR_STRLEN)
 #define NGX_HTTP_MTD_STATUS_STORE                                             \
     (4096 + 12 * NGX_MTD_BYPASS_TEXT + (NGX_MTD_COUNT_N) * (64 + NGX_INT64_LEN))
 
@@ -28,6 +29,7 @@ static u_char *ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_tasks(u_char *p, ngx_mtd_store_t *store);
+static u_char *ngx_http_mtd_status_node(u_char *p, ngx_mtd_node_t *node);
 
 
 static const char  *ngx_http_mtd_status_counters[] = {
@@ -197,7 +199,7 @@ ngx_http_mtd_status_json(ngx_http_request_t *r, ngx_array_t *stores,
 {
     size_t             len;
     u_char            *p;
-    ngx_uint_t         i;
+    ngx_uint_t         i, n;
     ngx_mtd_store_t  **store;
 
     store = stores->elts;
@@ -205,7 +207,11 @@ ngx_http_mtd_status_json(ngx_http_request_t *r, ngx_array_t *stores,
     len = 256;
 
     for (i = 0; i < stores->nelts; i++) {
-        len += NGX_HTTP_MTD_STATUS_STORE + 6 * store[i]->redis_conf.name.len;
+        len += NGX_HTTP_MTD_STATUS_STORE + 6 * store[i]->server.len;
+
+        for (n = 0; ngx_mtd_store_node(store[i], n); n++) {
+            len += NGX_HTTP_MTD_STATUS_NODE;
+        }
     }
 
     p = ngx_pnalloc(r->pool, len);
@@ -246,8 +252,8 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
     ngx_mtd_zone_totals(&store->zone, &totals);
 
     p = ngx_sprintf(p, "\"%V\":{\"server\":\"", &store->name);
-    p = (u_char *) ngx_escape_json(p, store->redis_conf.name.data,
-                                   store->redis_conf.name.len);
+    p = (u_char *) ngx_escape_json(p, store->server.data,
+                                   store->server.len);
     p = ngx_sprintf(p, "\",");
 
     p = ngx_http_mtd_status_link(p, store);
@@ -286,19 +292,62 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
 static u_char *
 ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
 {
-    ngx_uint_t  trusted;
+    ngx_uint_t       data, push, trusted, i;
+    ngx_mtd_node_t  *node;
 
+    data = ngx_mtd_store_state(store);
+    push = ngx_mtd_store_push_state(store);
     trusted = ngx_current_msec < store->zone.trusted_until;
 
-    return ngx_sprintf(p, "\"data\":\"%s\",\"push\":\"%s\","
-                       "\"breaker\":\"%s\",\"trusted\":%s,"
-                       "\"health\":\"%s\",",
-                       ngx_http_mtd_status_states[store->data.state],
-                       ngx_http_mtd_status_states[store->link.redis.state],
-                       ngx_mtd_redis_breaker_name(
-                           ngx_mtd_redis_breaker(&store->data)),
-                       trusted ? "true" : "false",
-                       ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
+    p = ngx_sprintf(p, "\"data\":\"%s\",\"push\":\"%s\","
+                    "\"breaker\":\"%s\",\"trusted\":%s,"
+                    "\"health\":\"%s\",\"nodes\":[",
+                    ngx_http_mtd_status_states[data],
+                    ngx_http_mtd_status_states[push],
+                    ngx_mtd_redis_breaker_name(ngx_mtd_store_breaker(store)),
+                    trusted ? "true" : "false",
+                    ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
+
+    for (i = 0; /* void */ ; i++) {
+        node = ngx_mtd_store_node(store, i);
+
+        if (node == NULL) {
+            break;
+        }
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_mtd_status_node(p, node);
+    }
+
+    return ngx_sprintf(p, "],");
+}
+
+
+static u_char *
+ngx_http_mtd_status_node(u_char *p, ngx_mtd_node_t *node)
+{
+    u_char  address[NGX_SOCKADDR_STRLEN];
+    size_t  len;
+
+    static const char  *roles[] = {
+        [NGX_MTD_ROLE_ANY] = "any",
+        [NGX_MTD_ROLE_MASTER] = "master",
+        [NGX_MTD_ROLE_REPLICA] = "replica"
+    };
+
+    len = ngx_mtd_node_address(node, address);
+
+    p = ngx_sprintf(p, "{\"address\":\"");
+    p = (u_char *) ngx_escape_json(p, address, len);
+
+    return ngx_sprintf(p, "\",\"role\":\"%s\",\"data\":\"%s\","
+                       "\"push\":\"%s\"}",
+                       roles[node->role],
+                       ngx_http_mtd_status_states[node->data.state],
+                       ngx_http_mtd_status_states[node->link.redis.state]);
 }
 
 

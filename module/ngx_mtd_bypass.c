@@ -94,12 +94,23 @@ ngx_mtd_bypass_changed(ngx_mtd_bypass_t *bypass)
 static void
 ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
 {
-    u_char      name[MTD_PREFIX_MAX + sizeof("bypass")];
-    ngx_str_t   argv[2 + NGX_MTD_BYPASS_FIELDS];
+    u_char            name[MTD_PREFIX_MAX + sizeof("bypass")];
+    ngx_str_t         argv[2 + NGX_MTD_BYPASS_FIELDS];
+    ngx_mtd_redis_t  *redis;
 
     bypass->due = 1;
 
-    if (bypass->asking || bypass->redis->state != NGX_MTD_REDIS_READY) {
+    ngx_str_set(&argv[0], "HMGET");
+    argv[1].data = name;
+    argv[1].len = ngx_sprintf(name, "%*sbypass", bypass->names->prefix.len,
+                              bypass->names->prefix.data)
+                  - name;
+
+    redis = bypass->choose(bypass->data, argv[1].data, argv[1].len);
+
+    if (bypass->asking || redis == NULL
+        || redis->state != NGX_MTD_REDIS_READY)
+    {
         return;
     }
 
@@ -110,17 +121,12 @@ ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
                                   &bypass->zone->bypass->generation,
                                   __ATOMIC_ACQUIRE);
 
-    ngx_str_set(&argv[0], "HMGET");
-    argv[1].data = name;
-    argv[1].len = ngx_sprintf(name, "%*sbypass", bypass->names->prefix.len,
-                              bypass->names->prefix.data)
-                  - name;
     ngx_str_set(&argv[2], "until");
     ngx_str_set(&argv[3], "since");
     ngx_str_set(&argv[4], "by");
     ngx_str_set(&argv[5], "why");
 
-    if (ngx_mtd_redis_command(bypass->redis, argv, 2 + NGX_MTD_BYPASS_FIELDS,
+    if (ngx_mtd_redis_command(redis, argv, 2 + NGX_MTD_BYPASS_FIELDS,
                               ngx_mtd_bypass_hmget_reply, bypass)
         != NGX_OK)
     {
@@ -131,7 +137,7 @@ ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
 
     ngx_str_set(&argv[0], "PTTL");
 
-    if (ngx_mtd_redis_command(bypass->redis, argv, 2,
+    if (ngx_mtd_redis_command(redis, argv, 2,
                               ngx_mtd_bypass_pttl_reply, bypass)
         != NGX_OK)
     {
@@ -148,7 +154,21 @@ ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_bypass_t *bypass = data;
 
-    if (rc == NGX_OK) {
+    ngx_uint_t  asking;
+
+    bypass->moved = (rc == NGX_OK && bypass->redirect && !reply->array
+                     && reply->value[0].type == NGX_MTD_VALUE_ERROR
+                     && bypass->redirect(bypass->data, &reply->value[0].text,
+                                         &asking)
+                        != NULL);
+
+    if (bypass->moved) {
+
+        /* the tick asks who has it by then */
+
+        bypass->due = 1;
+
+    } else if (rc == NGX_OK) {
         bypass->why = ngx_mtd_bypass_parse(bypass, reply);
 
     } else if (rc == NGX_DECLINED) {
@@ -159,7 +179,7 @@ ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
         ngx_log_error(NGX_LOG_WARN, bypass->log, 0,
                       "the bypass in redis %V cannot be read: it is longer "
-                      "than 64k", &bypass->redis->conf->name);
+                      "than 64k", bypass->redis);
     }
 }
 
@@ -239,7 +259,7 @@ ngx_mtd_bypass_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     bypass->asking = 0;
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || bypass->moved) {
 
         /* asked again once redis is ready */
 
@@ -253,7 +273,7 @@ ngx_mtd_bypass_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     if (bypass->why) {
         ngx_log_error(NGX_LOG_WARN, bypass->log, 0,
                       "the bypass in redis %V cannot be read: %s",
-                      &bypass->redis->conf->name, bypass->why);
+                      bypass->redis, bypass->why);
     }
 
     ngx_mtd_bypass_store(bypass);
@@ -437,7 +457,7 @@ ngx_mtd_bypass_log(ngx_mtd_bypass_t *bypass, const char *what,
     ngx_log_error(level, bypass->log, 0,
                   "mtd bypass by redis %V %s "
                   "until %4d-%02d-%02dT%02d:%02d:%02dZ, by %*s: %*s",
-                  &bypass->redis->conf->name, what,
+                  bypass->redis, what,
                   tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
                   tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
                   b->word.by.len, b->word.by.data, b->word.why.len,

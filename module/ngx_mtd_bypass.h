@@ -25,6 +25,7 @@
 #include <ngx_core.h>
 
 #include "mtd_key.h"
+#include "ngx_mtd_lookup.h"
 #include "ngx_mtd_redis.h"
 #include "ngx_mtd_zone.h"
 
@@ -39,7 +40,9 @@ typedef void (*ngx_mtd_bypass_over_pt)(void *data);
 
 typedef struct {
     ngx_mtd_zone_t           *zone;
-    ngx_mtd_redis_t          *redis;
+    const ngx_str_t          *redis;        /* its name, for the log */
+    ngx_mtd_lookup_choose_pt  choose;
+    ngx_mtd_lookup_redirect_pt  redirect;   /* NULL: nobody redirects */
     const mtd_names_t        *names;
     ngx_log_t                *log;
     ngx_event_t               tick;
@@ -47,18 +50,19 @@ typedef struct {
     /* it is over: what it let pass is to be decided on again */
 
     ngx_mtd_bypass_over_pt    on_over;
-    void                     *data;
+    void                     *data;         /* of choose, too */
 
     ngx_mtd_zone_bypass_t     next;         /* between the two replies */
     const char               *why;          /* it cannot be read */
     unsigned                  due:1;        /* redis is to be asked */
     unsigned                  asking:1;
+    unsigned                  moved:1;      /* another server has it */
     unsigned                  oversize:1;   /* not asked before it changes */
     unsigned                  held:1;       /* when last looked at */
 } ngx_mtd_bypass_t;
 
 
-/* the caller has set zone, redis, names, on_over and data */
+/* the caller has set all up to names, on_over and data */
 
 void ngx_mtd_bypass_init(ngx_mtd_bypass_t *bypass, ngx_log_t *log);
 

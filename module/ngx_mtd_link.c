@@ -11,6 +11,7 @@
 #define NGX_MTD_LINK_JOIN     20
 
 
+static void ngx_mtd_links_trust(ngx_mtd_links_t *links);
 static void ngx_mtd_link_hello(void *data);
 static void ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply);
 static void ngx_mtd_link_tracking(void *data, ngx_int_t rc,
@@ -31,14 +32,77 @@ static ngx_str_t  ngx_mtd_link_channel = ngx_string("__redis__:invalidate");
 
 
 void
+ngx_mtd_links_init(ngx_mtd_links_t *links, ngx_mtd_zone_t *zone)
+{
+    links->zone = zone;
+    links->since = 0;
+
+    ngx_queue_init(&links->links);
+
+    zone->trusted_until = 0;
+}
+
+
+static void
+ngx_mtd_links_trust(ngx_mtd_links_t *links)
+{
+    ngx_msec_t       confirmed;
+    ngx_uint_t       trusted;
+    ngx_queue_t     *q;
+    ngx_mtd_link_t  *link;
+    ngx_mtd_zone_t  *zone;
+
+    zone = links->zone;
+    trusted = (ngx_current_msec < zone->trusted_until);
+
+    zone->trusted_until = 0;
+
+    links->since = 0;
+    confirmed = ngx_current_msec;
+
+    for (q = ngx_queue_head(&links->links);
+         q != ngx_queue_sentinel(&links->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mtd_link_t, queue);
+
+        if (link->confirmed == 0) {
+            return;
+        }
+
+        links->since = ngx_max(links->since, link->since);
+        confirmed = ngx_min(confirmed, link->confirmed);
+    }
+
+    if (links->since == 0 || confirmed + NGX_MTD_LINK_LEASE
+                             <= ngx_current_msec)
+    {
+        return;
+    }
+
+    if (!ngx_mtd_zone_cover(zone, links->since, confirmed,
+                            &zone->trusted_since))
+    {
+        links->on_parted(links->data);
+        return;
+    }
+
+    zone->trusted_until = confirmed + NGX_MTD_LINK_LEASE;
+
+    if (!trusted) {
+
+        /* nobody has told of what changed before */
+
+        links->on_changed(links->data, NGX_MTD_CHANGED_ALL, NULL);
+    }
+}
+
+
+void
 ngx_mtd_link_init(ngx_mtd_link_t *link, ngx_mtd_redis_conf_t *conf,
-    ngx_mtd_zone_t *zone, const mtd_names_t *names, ngx_log_t *log)
+    ngx_mtd_links_t *links, ngx_log_t *log)
 {
     ngx_mtd_redis_t  *redis;
-
-    link->zone = zone;
-    link->names = names;
-    zone->trusted_until = 0;
 
     redis = &link->redis;
 
@@ -58,15 +122,35 @@ ngx_mtd_link_init(ngx_mtd_link_t *link, ngx_mtd_redis_conf_t *conf,
     link->probe.data = link;
     link->probe.log = &redis->log;
     link->probe.cancelable = 1;
+
+    link->links = links;
+    ngx_queue_insert_tail(&links->links, &link->queue);
+
+    ngx_mtd_link_down(link);
 }
 
 
 void
-ngx_mtd_link_start(ngx_mtd_link_t *link, struct sockaddr *sockaddr,
-    socklen_t socklen)
+ngx_mtd_link_destroy(ngx_mtd_link_t *link)
+{
+    ngx_mtd_link_stop(link);
+
+    ngx_queue_remove(&link->queue);
+    ngx_mtd_redis_destroy(&link->redis);
+
+    ngx_mtd_links_trust(link->links);
+}
+
+
+void
+ngx_mtd_link_start(ngx_mtd_link_t *link, ngx_mtd_redis_t *data)
 {
     ngx_mtd_link_down(link);
-    ngx_mtd_redis_start(&link->redis, sockaddr, socklen);
+
+    link->server = data->server;
+
+    ngx_mtd_redis_start(&link->redis, data->peer.sockaddr,
+                        data->peer.socklen);
 }
 
 
@@ -133,8 +217,9 @@ ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     for (i = 0; i < 3; i++) {
         prefix = &argv[7 + 2 * i];
         prefix->data = buf[i];
-        prefix->len = ngx_sprintf(buf[i], "%*s%s", link->names->prefix.len,
-                                  link->names->prefix.data, names[i])
+        prefix->len = ngx_sprintf(buf[i], "%*s%s",
+                                  link->links->names->prefix.len,
+                                  link->links->names->prefix.data, names[i])
                       - buf[i];
     }
 
@@ -193,7 +278,7 @@ ngx_mtd_link_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (link->redis.server != link->zone->server) {
+    if (link->redis.server != link->server) {
         ngx_mtd_redis_fail(&link->redis, "it is another server than that of "
                            "the lookups", NULL);
         link->on_moved(link->data);
@@ -223,7 +308,8 @@ ngx_mtd_link_down(void *data)
 {
     ngx_mtd_link_t *link = data;
 
-    link->zone->trusted_until = 0;
+    link->links->zone->trusted_until = 0;
+    link->confirmed = 0;
     link->pinged = 0;
     link->again = 0;
 
@@ -306,8 +392,9 @@ ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply)
     case NGX_MTD_VALUE_NIL:
         ngx_log_error(NGX_LOG_NOTICE, &link->redis.log, 0,
                       "redis %V was flushed", &link->redis.conf->name);
-        ngx_mtd_zone_flush(link->zone);
-        link->on_changed(link->data, NGX_MTD_CHANGED_ALL, NULL);
+        ngx_mtd_zone_flush(link->links->zone);
+        link->links->on_changed(link->links->data, NGX_MTD_CHANGED_ALL,
+                                NULL);
         break;
 
     default:
@@ -323,21 +410,23 @@ ngx_mtd_link_key(void *data, u_char *key, size_t len)
     ngx_mtd_link_t *link = data;
 
     mtd_hash_t          device;
+    ngx_mtd_links_t    *links;
     const mtd_str_t    *prefix;
     ngx_mtd_changed_e   changed;
 
-    prefix = &link->names->prefix;
+    links = link->links;
+    prefix = &links->names->prefix;
 
     if (len <= prefix->len || ngx_memcmp(key, prefix->data, prefix->len) != 0)
     {
         return;
     }
 
-    changed = ngx_mtd_zone_invalidate(link->zone, key + prefix->len,
+    changed = ngx_mtd_zone_invalidate(links->zone, key + prefix->len,
                                       len - prefix->len, &device);
 
     if (changed != NGX_MTD_CHANGED_NOTHING) {
-        link->on_changed(link->data, changed, &device);
+        links->on_changed(links->data, changed, &device);
     }
 }
 
@@ -371,9 +460,9 @@ ngx_mtd_link_ping(ngx_mtd_link_t *link)
 static void
 ngx_mtd_link_pong(ngx_mtd_link_t *link)
 {
-    ngx_msec_t       pinged;
-    ngx_uint_t       trusted;
-    ngx_mtd_zone_t  *zone;
+    ngx_msec_t        pinged;
+    ngx_uint_t        epoch;
+    ngx_mtd_links_t  *links;
 
     pinged = link->pinged;
 
@@ -381,28 +470,21 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
         return;
     }
 
-    zone = link->zone;
+    links = link->links;
 
-    ngx_mtd_zone_count_time(zone, NGX_MTD_TIME_PUSH,
+    ngx_mtd_zone_count_time(links->zone, NGX_MTD_TIME_PUSH,
                             ngx_mtd_zone_clock() - link->clock);
-
-    trusted = (ngx_current_msec < zone->trusted_until);
 
     link->pinged = link->again;
     link->again = 0;
+    link->confirmed = pinged;
 
-    if (ngx_mtd_zone_cover(zone, link->since, pinged, &zone->trusted_since)) {
-        zone->trusted_until = pinged + NGX_MTD_LINK_LEASE;
+    epoch = link->redis.epoch;
 
-    } else {
-        zone->trusted_until = 0;
-    }
+    ngx_mtd_links_trust(links);
 
-    if (!trusted && zone->trusted_until) {
-
-        /* nobody has told of what changed before */
-
-        link->on_changed(link->data, NGX_MTD_CHANGED_ALL, NULL);
+    if (link->redis.connection == NULL || link->redis.epoch != epoch) {
+        return;
     }
 
     if (link->pinged == 0 && !link->probe.cancelable) {
@@ -410,8 +492,8 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
         link->probe.cancelable = 1;
         ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
 
-    } else if (zone->trusted_since == link->since
-               && pinged < link->since + NGX_MTD_LINK_LEASE
+    } else if (links->zone->trusted_since == links->since
+               && pinged < links->since + NGX_MTD_LINK_LEASE
                && link->pinged == 0)
     {
         /* old workers are about to pass on what they know */

@@ -9,6 +9,8 @@
 
 #define NGX_MTD_LOOKUP_ASKS   3             /* of one question, if voided */
 
+#define NGX_MTD_LOOKUP_HOPS   5             /* redirections of one question */
+
 #define NGX_MTD_LOOKUP_SHIFTED  "a reply is none to what was asked"
 
 /* prefix, "alias:", kind, ":", value or "device:", ID; no user */
@@ -27,11 +29,14 @@ struct ngx_mtd_question_s {
     ngx_queue_t            unsent;          /* in unsent, if not sent */
     ngx_queue_t            waiters;         /* of ngx_mtd_slot_t */
     ngx_mtd_lookups_t     *lookups;
+    ngx_mtd_redis_t       *redis;           /* that was asked last */
     mtd_hash_t             key;             /* address in the zone */
     ngx_mtd_ticket_t       ticket;
     ngx_uint_t             device;          /* unsigned  device:1; */
-    ngx_uint_t             sent;            /* unsigned  sent:1; */
     ngx_uint_t             asks;
+    ngx_uint_t             hops;
+    ngx_uint_t             asking;          /* unsigned  asking:1; */
+    uint16_t               ttl;             /* see mtd_record_t */
     mtd_hash_t             name;
     size_t                 len;
     u_char                 data[NGX_MTD_LOOKUP_NAME];   /* the key's name */
@@ -76,6 +81,14 @@ static ngx_mtd_question_t *ngx_mtd_lookup_get_question(
 static ngx_mtd_question_t *ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *key);
 static ngx_int_t ngx_mtd_lookup_send(ngx_mtd_question_t *question);
+static ngx_int_t ngx_mtd_lookup_send_to(ngx_mtd_question_t *question,
+    ngx_mtd_redis_t *redis, ngx_uint_t asking);
+static void ngx_mtd_lookup_asking_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static ngx_uint_t ngx_mtd_lookup_redirects(ngx_mtd_question_t *question,
+    ngx_str_t *text);
+static ngx_int_t ngx_mtd_lookup_redirect(ngx_mtd_question_t *question,
+    ngx_str_t *text);
 static void ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_lookup_reply(void *data, ngx_int_t rc,
@@ -88,7 +101,7 @@ static ngx_int_t ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
     ngx_mtd_reply_t *reply, ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_error(ngx_mtd_question_t *question,
     ngx_str_t *text, ngx_mtd_result_t *result);
-static void ngx_mtd_lookup_refused(ngx_mtd_lookups_t *lookups,
+static void ngx_mtd_lookup_refused(ngx_mtd_question_t *question,
     const char *command, ngx_str_t *text);
 static void ngx_mtd_lookup_unreadable(ngx_mtd_question_t *question,
     const char *why);
@@ -136,8 +149,15 @@ ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool)
         argv[2 + i].len = field->len;
     }
 
-    return ngx_mtd_resp_template(&lookups->hmget, argv, 2 + MTD_FIELD_N,
-                                 pool);
+    if (ngx_mtd_resp_template(&lookups->hmget, argv, 2 + MTD_FIELD_N, pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "ASKING");
+
+    return ngx_mtd_resp_template(&lookups->asking, argv, 1, pool);
 }
 
 
@@ -513,7 +533,7 @@ ngx_mtd_lookup_new(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     question->key = *key;
     question->name = *hash;
     question->device = device;
-    question->sent = 0;
+    question->hops = 0;
     question->asks = 0;
     question->len = len;
     ngx_memcpy(question->data, name, len);
@@ -624,13 +644,33 @@ ngx_mtd_lookup_find(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key)
 static ngx_int_t
 ngx_mtd_lookup_send(ngx_mtd_question_t *question)
 {
+    ngx_mtd_redis_t    *redis;
     ngx_mtd_lookups_t  *lookups;
 
     lookups = question->lookups;
 
-    if (lookups->redis->state != NGX_MTD_REDIS_READY) {
+    redis = lookups->choose(lookups->data, question->data, question->len);
 
-        if (lookups->redis->failed || lookups->redis->stopped) {
+    return redis ? ngx_mtd_lookup_send_to(question, redis, 0) : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_mtd_lookup_send_to(ngx_mtd_question_t *question, ngx_mtd_redis_t *redis,
+    ngx_uint_t asking)
+{
+    ngx_uint_t             n;
+    ngx_mtd_lookups_t     *lookups;
+    ngx_mtd_redis_step_t   step[4];
+
+    lookups = question->lookups;
+
+    question->redis = redis;
+    question->asking = asking;
+
+    if (redis->state != NGX_MTD_REDIS_READY) {
+
+        if (redis->failed || redis->stopped) {
             return NGX_ERROR;
         }
 
@@ -642,27 +682,41 @@ ngx_mtd_lookup_send(ngx_mtd_question_t *question)
 
     ngx_mtd_zone_ticket(lookups->zone, &question->ticket, &question->name);
 
-    /* its answer comes right before that to HMGET, and waits in lookups */
+    if (asking) {
 
-    if (question->device
-        && ngx_mtd_redis_ask(lookups->redis, &lookups->pttl, question->data,
-                             question->len, ngx_mtd_lookup_pttl_reply,
-                             lookups)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+        /* nobody tells of changes there: void from the beginning */
+
+        question->ticket.server = 0;
     }
 
-    if (ngx_mtd_redis_ask(lookups->redis,
-                          question->device ? &lookups->hmget : &lookups->get,
-                          question->data, question->len,
-                          ngx_mtd_lookup_reply, question)
+    n = 0;
+
+    if (question->device) {
+
+        if (asking) {
+            step[n].template = &lookups->asking;
+            step[n++].handler = ngx_mtd_lookup_asking_reply;
+        }
+
+        step[n].template = &lookups->pttl;
+        step[n++].handler = ngx_mtd_lookup_pttl_reply;
+    }
+
+    if (asking) {
+        step[n].template = &lookups->asking;
+        step[n++].handler = ngx_mtd_lookup_asking_reply;
+    }
+
+    step[n].template = question->device ? &lookups->hmget : &lookups->get;
+    step[n++].handler = ngx_mtd_lookup_reply;
+
+    if (ngx_mtd_redis_ask(redis, step, n, question->data, question->len,
+                          question)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    question->sent = 1;
     question->asks++;
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_LOOKUPS);
 
@@ -670,15 +724,26 @@ ngx_mtd_lookup_send(ngx_mtd_question_t *question)
 }
 
 
+/* what ASKING is for says more */
+
+static void
+ngx_mtd_lookup_asking_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    /* void */
+}
+
+
+/* comes right before the answer to HMGET */
+
 static void
 ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
-    ngx_mtd_lookups_t *lookups = data;
+    ngx_mtd_question_t *question = data;
 
     int64_t           ttl;
     ngx_mtd_value_t  *value;
 
-    lookups->ttl = 0;
+    question->ttl = 0;
 
     if (rc != NGX_OK) {
         return;
@@ -687,18 +752,27 @@ ngx_mtd_lookup_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     value = &reply->value[0];
 
     if (!reply->array && value->type == NGX_MTD_VALUE_ERROR) {
-        ngx_mtd_lookup_refused(lookups, "PTTL", &value->text);
+
+        if (ngx_mtd_lookup_redirects(question, &value->text)) {
+
+            /* HMGET's answer will say so, too; if not, it was in between */
+
+            question->ttl = 1;
+            return;
+        }
+
+        ngx_mtd_lookup_refused(question, "PTTL", &value->text);
         return;
     }
 
     if (reply->array || value->type != NGX_MTD_VALUE_INTEGER) {
-        ngx_mtd_redis_fail(lookups->redis, NGX_MTD_LOOKUP_SHIFTED, NULL);
+        ngx_mtd_redis_fail(question->redis, NGX_MTD_LOOKUP_SHIFTED, NULL);
         return;
     }
 
     if (value->integer >= 0) {
         ttl = value->integer / 1000 + 1;
-        lookups->ttl = (uint16_t) ngx_min(ttl, MTD_TTL_MAX);
+        question->ttl = (uint16_t) ngx_min(ttl, MTD_TTL_MAX);
     }
 }
 
@@ -732,12 +806,21 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
             return;
         }
 
+    } else if (!reply->array
+               && reply->value[0].type == NGX_MTD_VALUE_ERROR
+               && ngx_mtd_lookup_redirects(question, &reply->value[0].text))
+    {
+        if (ngx_mtd_lookup_redirect(question, &reply->value[0].text)
+            == NGX_OK)
+        {
+            return;
+        }
+
     } else if (!ngx_mtd_lookup_fits(question, reply)) {
 
         /* nothing behind it can be told whose it is */
 
-        ngx_mtd_redis_fail(question->lookups->redis, NGX_MTD_LOOKUP_SHIFTED,
-                           NULL);
+        ngx_mtd_redis_fail(question->redis, NGX_MTD_LOOKUP_SHIFTED, NULL);
 
     } else {
         stored = question->device
@@ -760,7 +843,7 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         }
     }
 
-    if (stored == NGX_DECLINED) {
+    if (stored == NGX_DECLINED && !question->asking) {
         ngx_mtd_zone_count(zone, NGX_MTD_COUNT_VOIDED);
 
         if (question->asks < NGX_MTD_LOOKUP_ASKS
@@ -773,6 +856,37 @@ ngx_mtd_lookup_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     }
 
     ngx_mtd_lookup_answer(question, &result);
+}
+
+
+/* 1: another server of the cluster has the key, or is to have it soon */
+
+static ngx_uint_t
+ngx_mtd_lookup_redirects(ngx_mtd_question_t *question, ngx_str_t *text)
+{
+    return question->lookups->redirect
+           && ((text->len > 6 && ngx_strncmp(text->data, "MOVED ", 6) == 0)
+               || (text->len > 4 && ngx_strncmp(text->data, "ASK ", 4) == 0));
+}
+
+
+static ngx_int_t
+ngx_mtd_lookup_redirect(ngx_mtd_question_t *question, ngx_str_t *text)
+{
+    ngx_uint_t          asking;
+    ngx_mtd_redis_t    *redis;
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = question->lookups;
+
+    if (question->hops++ == NGX_MTD_LOOKUP_HOPS) {
+        return NGX_ERROR;
+    }
+
+    redis = lookups->redirect(lookups->data, text, &asking);
+
+    return redis ? ngx_mtd_lookup_send_to(question, redis, asking)
+                 : NGX_ERROR;
 }
 
 
@@ -895,7 +1009,7 @@ ngx_mtd_lookup_device_reply(ngx_mtd_question_t *question,
     record = &result->record;
 
     bad = mtd_record_parse(record, &fields);
-    record->ttl = question->lookups->ttl;
+    record->ttl = question->ttl;
 
     if (bad >= 0) {
         ngx_mtd_lookup_unreadable(question,
@@ -942,22 +1056,26 @@ ngx_mtd_lookup_error(ngx_mtd_question_t *question, ngx_str_t *text,
         return;
     }
 
-    ngx_mtd_lookup_refused(question->lookups,
-                           question->device ? "HMGET" : "GET", text);
+    ngx_mtd_lookup_refused(question, question->device ? "HMGET" : "GET",
+                           text);
 }
 
 
 static void
-ngx_mtd_lookup_refused(ngx_mtd_lookups_t *lookups, const char *command,
+ngx_mtd_lookup_refused(ngx_mtd_question_t *question, const char *command,
     ngx_str_t *text)
 {
+    ngx_mtd_lookups_t  *lookups;
+
+    lookups = question->lookups;
+
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_REFUSED);
 
     if (ngx_mtd_lookup_may_warn(lookups)) {
         ngx_log_error(NGX_LOG_ERR, lookups->log, 0,
                       "redis %V refused %s: %V; "
                       "more of these are only counted for a minute",
-                      &lookups->redis->conf->name, command, text);
+                      &question->redis->conf->name, command, text);
     }
 }
 
@@ -978,7 +1096,7 @@ ngx_mtd_lookup_unreadable(ngx_mtd_question_t *question, const char *why)
                       "the %s %016xL in redis %V cannot be read: %s; "
                       "more of these are only counted for a minute",
                       question->device ? "device" : "alias",
-                      question->key.word[0], &lookups->redis->conf->name,
+                      question->key.word[0], &question->redis->conf->name,
                       why);
     }
 }
@@ -1152,22 +1270,32 @@ ngx_mtd_lookup_timeout(ngx_event_t *ev)
     lookups = lookup->lookups;
     lookup->done(lookup->data);
 
-    ngx_mtd_redis_late(lookups->redis);
+    lookups->late(lookups->data);
 }
 
 
 void
-ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups)
+ngx_mtd_lookup_resume(ngx_mtd_lookups_t *lookups)
 {
-    ngx_queue_t         *q;
+    ngx_queue_t          unsent, *q;
     ngx_mtd_result_t     result;
     ngx_mtd_question_t  *question;
+
+    if (ngx_queue_empty(&lookups->unsent)) {
+        return;
+    }
 
     ngx_memzero(&result, sizeof(ngx_mtd_result_t));
     result.outcome = NGX_MTD_FAILED;
 
-    while (!ngx_queue_empty(&lookups->unsent)) {
-        q = ngx_queue_head(&lookups->unsent);
+    /* one whose connection is still on its way waits again */
+
+    ngx_queue_init(&unsent);
+    ngx_queue_add(&unsent, &lookups->unsent);
+    ngx_queue_init(&lookups->unsent);
+
+    while (!ngx_queue_empty(&unsent)) {
+        q = ngx_queue_head(&unsent);
         ngx_queue_remove(q);
 
         question = ngx_queue_data(q, ngx_mtd_question_t, unsent);
@@ -1175,26 +1303,6 @@ ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups)
         if (ngx_mtd_lookup_send(question) != NGX_OK) {
             ngx_mtd_lookup_answer(question, &result);
         }
-    }
-}
-
-
-void
-ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups)
-{
-    ngx_queue_t         *q;
-    ngx_mtd_result_t     result;
-    ngx_mtd_question_t  *question;
-
-    ngx_memzero(&result, sizeof(ngx_mtd_result_t));
-    result.outcome = NGX_MTD_FAILED;
-
-    while (!ngx_queue_empty(&lookups->unsent)) {
-        q = ngx_queue_head(&lookups->unsent);
-        ngx_queue_remove(q);
-
-        question = ngx_queue_data(q, ngx_mtd_question_t, unsent);
-        ngx_mtd_lookup_answer(question, &result);
     }
 }
 

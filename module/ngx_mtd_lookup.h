@@ -40,11 +40,29 @@ typedef enum {
 } ngx_mtd_source_e;
 
 
+/* who is asked about a key: NULL if nobody is known who has it */
+
+typedef ngx_mtd_redis_t *(*ngx_mtd_lookup_choose_pt)(void *data,
+    const u_char *name, size_t len);
+
+
+/*
+ * Where an error reply leads: NULL if nowhere.  With *asking set what is said
+ * there holds for this answer only.
+ */
+
+typedef ngx_mtd_redis_t *(*ngx_mtd_lookup_redirect_pt)(void *data,
+    ngx_str_t *error, ngx_uint_t *asking);
+
+
 /* of one worker for one store */
 
 typedef struct {
     ngx_mtd_zone_t        *zone;
-    ngx_mtd_redis_t       *redis;
+    ngx_mtd_lookup_choose_pt  choose;
+    ngx_mtd_lookup_redirect_pt  redirect;   /* NULL: nobody redirects */
+    ngx_mtd_redis_event_pt  late;           /* a question waited too long */
+    void                  *data;            /* of these */
     const mtd_names_t     *names;
     ngx_msec_t             fresh;
     ngx_msec_t             unknown;
@@ -55,7 +73,7 @@ typedef struct {
     ngx_mtd_resp_template_t  get;           /* of an alias */
     ngx_mtd_resp_template_t  pttl;          /* of a device, and then */
     ngx_mtd_resp_template_t  hmget;
-    uint16_t               ttl;             /* see mtd_record_t */
+    ngx_mtd_resp_template_t  asking;        /* before each of these */
     ngx_queue_t            free;            /* questions to use again */
     ngx_queue_t            unsent;          /* until redis is there */
     ngx_queue_t            asked[NGX_MTD_LOOKUP_BUCKETS];
@@ -108,7 +126,7 @@ struct ngx_mtd_lookup_s {
 };
 
 
-/* the caller has set zone, redis, names and times */
+/* the caller has set zone, choose, names and times */
 
 ngx_int_t ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool);
 
@@ -150,10 +168,9 @@ void ngx_mtd_lookup_cancel(ngx_mtd_lookup_t *lookup);
 ngx_int_t ngx_mtd_lookup_fetch(ngx_mtd_lookups_t *lookups, u_char *name,
     size_t len);
 
-/* events of the redis connection */
+/* a connection is there, or lost: what waits for it goes on */
 
-void ngx_mtd_lookup_ready(ngx_mtd_lookups_t *lookups);
-void ngx_mtd_lookup_down(ngx_mtd_lookups_t *lookups);
+void ngx_mtd_lookup_resume(ngx_mtd_lookups_t *lookups);
 
 /* the worker exits: who waits is not told */
 

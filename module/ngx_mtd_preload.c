@@ -17,6 +17,8 @@
 #define NGX_MTD_PRELOAD_DELAY   600         /* ms */
 
 
+static ngx_mtd_redis_t *ngx_mtd_preload_choose(void *data,
+    const u_char *name, size_t len);
 static void ngx_mtd_preload_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_mtd_preload_needed(ngx_mtd_preload_t *preload);
 static void ngx_mtd_preload_hello(void *data);
@@ -80,7 +82,10 @@ ngx_mtd_preload_init_process(ngx_mtd_preload_t *preload,
 
     ngx_mtd_redis_init(redis, cycle->log);
 
-    preload->lookups.redis = redis;
+    preload->lookups.choose = ngx_mtd_preload_choose;
+    preload->lookups.redirect = NULL;
+    preload->lookups.late = NULL;
+    preload->lookups.data = preload;
 
     preload->timer.handler = ngx_mtd_preload_handler;
     preload->timer.data = preload;
@@ -88,6 +93,15 @@ ngx_mtd_preload_init_process(ngx_mtd_preload_t *preload,
     preload->timer.cancelable = 1;
 
     return ngx_mtd_lookup_init(&preload->lookups, cycle->pool);
+}
+
+
+static ngx_mtd_redis_t *
+ngx_mtd_preload_choose(void *data, const u_char *name, size_t len)
+{
+    ngx_mtd_preload_t *preload = data;
+
+    return &preload->redis;
 }
 
 
@@ -266,7 +280,7 @@ ngx_mtd_preload_ready(void *data)
         ngx_del_timer(&preload->timer);
     }
 
-    ngx_mtd_lookup_ready(&preload->lookups);
+    ngx_mtd_lookup_resume(&preload->lookups);
 
     ngx_mtd_preload_scan(preload);
 }
@@ -279,7 +293,7 @@ ngx_mtd_preload_down(void *data)
 
     preload->lookups.zone->tasks->preload = NGX_MTD_PRELOAD_WAITING;
 
-    ngx_mtd_lookup_down(&preload->lookups);
+    ngx_mtd_lookup_resume(&preload->lookups);
 
     /* not before the link is there, too: no attempts of its own */
 

@@ -11,6 +11,7 @@
 #define NGX_MTD_REDIS_OUT_MAX      (4 * 1024 * 1024)
 #define NGX_MTD_REDIS_IN           16384
 #define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
+#define NGX_MTD_REDIS_STEPS        4       /* of one question */
 #define NGX_MTD_REDIS_RUN_ID       15       /* hex digits looked at, of 40 */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
 #define NGX_MTD_REDIS_BACKOFF_MAX  50
@@ -47,8 +48,8 @@ static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
 static void ngx_mtd_redis_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_mtd_redis_replies(ngx_mtd_redis_t *redis);
 static u_char *ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len);
-static ngx_int_t ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
-    ngx_mtd_redis_reply_pt handler, void *data);
+static void ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
+    ngx_mtd_redis_op_t *op, ngx_mtd_redis_reply_pt handler, void *data);
 static void ngx_mtd_redis_wait(ngx_mtd_redis_t *redis);
 static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
@@ -124,6 +125,16 @@ ngx_mtd_redis_stop(ngx_mtd_redis_t *redis)
 
 
 void
+ngx_mtd_redis_restart(ngx_mtd_redis_t *redis)
+{
+    redis->stopped = 0;
+
+    ngx_mtd_redis_close(redis, NGX_ERROR);
+    ngx_mtd_redis_connect(redis);
+}
+
+
+void
 ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis)
 {
     ngx_queue_t  *q;
@@ -161,6 +172,13 @@ ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
 
     redis->begun = ngx_current_msec;
 
+    if (redis->on_find) {
+        redis->action = "looking for it";
+        redis->state = NGX_MTD_REDIS_RESOLVING;
+        redis->on_find(redis->data);
+        return;
+    }
+
     if (redis->socklen == 0 && conf->naddrs == 0) {
         ngx_mtd_redis_resolve(redis);
         return;
@@ -175,6 +193,23 @@ ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
         redis->peer.sockaddr = addr->sockaddr;
         redis->peer.socklen = addr->socklen;
     }
+
+    ngx_mtd_redis_open(redis);
+}
+
+
+void
+ngx_mtd_redis_found(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
+    socklen_t socklen)
+{
+    if (redis->state != NGX_MTD_REDIS_RESOLVING) {
+        return;
+    }
+
+    ngx_memcpy(&redis->sockaddr, sockaddr, socklen);
+
+    redis->peer.sockaddr = &redis->sockaddr.sockaddr;
+    redis->peer.socklen = socklen;
 
     ngx_mtd_redis_open(redis);
 }
@@ -266,6 +301,8 @@ ngx_mtd_redis_open(ngx_mtd_redis_t *redis)
         ngx_mtd_redis_fail(redis, "there is no memory", NULL);
         return;
     }
+
+    ngx_mtd_resp_elements(redis->resp, redis->on_element);
 
     rc = ngx_event_connect_peer(peer);
 
@@ -676,9 +713,9 @@ ngx_int_t
 ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
     ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data)
 {
-    size_t      len;
-    u_char     *command, *p;
-    ngx_int_t   rc;
+    size_t               len;
+    u_char              *command, *p;
+    ngx_mtd_redis_op_t  *op;
 
     if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
@@ -689,73 +726,93 @@ ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
     p = ngx_mtd_redis_reserve(redis, len);
+    op = (p && handler) ? ngx_mtd_redis_get_op(redis) : NULL;
 
-    if (p && ngx_mtd_redis_expect(redis, handler, data) == NGX_OK) {
-        redis->out.last = ngx_cpymem(p, command, len);
-        rc = NGX_OK;
+    if (p == NULL || (handler && op == NULL)) {
+        ngx_mtd_resp_free(command);
+        return NGX_ERROR;
     }
+
+    redis->out.last = ngx_cpymem(p, command, len);
 
     ngx_mtd_resp_free(command);
 
-    return rc;
+    if (op) {
+        ngx_mtd_redis_expect(redis, op, handler, data);
+
+    } else {
+        ngx_post_event(redis->connection->write, &ngx_posted_events);
+    }
+
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
-    const ngx_mtd_resp_template_t *template, const u_char *key, size_t len,
-    ngx_mtd_redis_reply_pt handler, void *data)
+ngx_mtd_redis_ask(ngx_mtd_redis_t *redis, const ngx_mtd_redis_step_t *steps,
+    ngx_uint_t n, const u_char *key, size_t len, void *data)
 {
-    u_char  *p;
+    size_t               size;
+    u_char              *p;
+    ngx_uint_t           i;
+    ngx_mtd_redis_op_t  *op[NGX_MTD_REDIS_STEPS];
 
     if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
     }
 
-    p = ngx_mtd_redis_reserve(redis, ngx_mtd_resp_size(template, len));
+    size = 0;
 
-    if (p == NULL || ngx_mtd_redis_expect(redis, handler, data) != NGX_OK) {
+    for (i = 0; i < n; i++) {
+        size += ngx_mtd_resp_size(steps[i].template, len);
+    }
+
+    p = ngx_mtd_redis_reserve(redis, size);
+
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    redis->out.last = ngx_mtd_resp_fill(p, template, key, len);
+    for (i = 0; i < n; i++) {
+        op[i] = ngx_mtd_redis_get_op(redis);
+
+        if (op[i] == NULL) {
+            while (i--) {
+                ngx_queue_insert_head(&redis->free, &op[i]->queue);
+            }
+
+            return NGX_ERROR;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_mtd_redis_expect(redis, op[i], steps[i].handler, data);
+        p = ngx_mtd_resp_fill(p, steps[i].template, key, len);
+    }
+
+    redis->out.last = p;
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_reply_pt handler,
-    void *data)
+static void
+ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_op_t *op,
+    ngx_mtd_redis_reply_pt handler, void *data)
 {
-    ngx_connection_t    *c;
-    ngx_mtd_redis_op_t  *op;
+    op->handler = handler;
+    op->data = data;
 
-    c = redis->connection;
-
-    if (handler) {
-        op = ngx_mtd_redis_get_op(redis);
-        if (op == NULL) {
-            return NGX_ERROR;
-        }
-
-        op->handler = handler;
-        op->data = data;
-
-        if (ngx_queue_empty(&redis->inflight)) {
-            ngx_mtd_redis_wait(redis);
-        }
-
-        ngx_queue_insert_tail(&redis->inflight, &op->queue);
+    if (ngx_queue_empty(&redis->inflight)) {
+        ngx_mtd_redis_wait(redis);
     }
+
+    ngx_queue_insert_tail(&redis->inflight, &op->queue);
 
     /* one write for all that is asked in this turn of the event loop */
 
-    ngx_post_event(c->write, &ngx_posted_events);
-
-    return NGX_OK;
+    ngx_post_event(redis->connection->write, &ngx_posted_events);
 }
 
 

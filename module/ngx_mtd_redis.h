@@ -8,7 +8,8 @@
  * One non-blocking, pipelined connection of one worker to a Redis server,
  * made again with full-jitter backoff whenever it is lost.
  *
- * state: DOWN -> RESOLVING (a name and a resolver are configured)
+ * state: DOWN -> RESOLVING (a name and a resolver are configured, or others
+ *                are asked where the server is)
  *             -> SECURING (with TLS: connecting, and the handshake)
  *             -> HELLO (AUTH, SELECT, what on_hello asks) -> READY
  *        any state -> DOWN
@@ -95,12 +96,14 @@ struct ngx_mtd_redis_s {
     ngx_mtd_redis_conf_t     *conf;
     const char               *role;         /* "data", for the log */
     void                     *data;         /* of the handlers below */
+    ngx_mtd_redis_event_pt    on_find;      /* calls _found() or _fail() */
     ngx_mtd_redis_event_pt    on_hello;     /* calls _ready() or _fail() */
     ngx_mtd_redis_event_pt    on_ready;
     ngx_mtd_redis_event_pt    on_down;      /* an attempt failed, too */
     ngx_mtd_redis_event_pt    on_shutdown;  /* the worker is to exit */
     ngx_mtd_redis_message_pt  on_message;   /* gets all once READY */
     ngx_mtd_resp_key_pt       on_key;
+    ngx_mtd_resp_element_pt   on_element;
 
     ngx_uint_t                state;
     ngx_connection_t         *connection;   /* ours to close */
@@ -135,6 +138,18 @@ void ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log);
 void ngx_mtd_redis_start(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
     socklen_t socklen);
 
+/* the server that on_find has looked for; too late: nothing happens */
+
+void ngx_mtd_redis_found(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
+    socklen_t socklen);
+
+/*
+ * Connects anew at once.  Commands in flight fail, but until the attempt does
+ * who asks may wait for it.  Not from a handler of this connection.
+ */
+
+void ngx_mtd_redis_restart(ngx_mtd_redis_t *redis);
+
 /* closes without another attempt; commands in flight fail */
 
 void ngx_mtd_redis_stop(ngx_mtd_redis_t *redis);
@@ -152,11 +167,16 @@ void ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis);
 ngx_int_t ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
     ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data);
 
-/* the same for a command that was encoded before */
+/* the same for commands that were encoded before: all of them, or none */
+
+typedef struct {
+    const ngx_mtd_resp_template_t  *template;
+    ngx_mtd_redis_reply_pt          handler;
+} ngx_mtd_redis_step_t;
 
 ngx_int_t ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
-    const ngx_mtd_resp_template_t *template, const u_char *key, size_t len,
-    ngx_mtd_redis_reply_pt handler, void *data);
+    const ngx_mtd_redis_step_t *steps, ngx_uint_t n, const u_char *key,
+    size_t len, void *data);
 
 /*
  * A question has waited for the first connection as long as it may: the

@@ -28,6 +28,7 @@ typedef int  ngx_mtd_resp_elements_t;
 struct ngx_mtd_resp_s {
     redisReader          *reader;
     ngx_mtd_resp_key_pt   key;
+    ngx_mtd_resp_element_pt  element;
     void                 *data;
     ngx_log_t            *log;
     const char           *why;
@@ -78,6 +79,7 @@ ngx_mtd_resp_create(ngx_mtd_resp_key_pt key, void *data, ngx_log_t *log)
 
     resp->reader->privdata = resp;
     resp->key = key;
+    resp->element = NULL;
     resp->data = data;
     resp->log = log;
     resp->why = NULL;
@@ -85,6 +87,13 @@ ngx_mtd_resp_create(ngx_mtd_resp_key_pt key, void *data, ngx_log_t *log)
     resp->last = resp->text;
 
     return resp;
+}
+
+
+void
+ngx_mtd_resp_elements(ngx_mtd_resp_t *resp, ngx_mtd_resp_element_pt element)
+{
+    resp->element = element;
 }
 
 
@@ -172,6 +181,40 @@ ngx_mtd_resp_partial(redisReader *reader, ngx_uint_t *capped)
 }
 
 
+/* 1: it is in an array, and has been told of */
+
+static ngx_uint_t
+ngx_mtd_resp_element(const redisReadTask *task, ngx_mtd_value_e type,
+    char *str, size_t len, int64_t integer)
+{
+    ngx_uint_t            depth;
+    ngx_mtd_resp_t       *resp;
+    ngx_mtd_value_t       value;
+    const redisReadTask  *parent;
+
+    resp = task->privdata;
+
+    if (resp->element == NULL || task->parent == NULL) {
+        return 0;
+    }
+
+    depth = 0;
+
+    for (parent = task->parent; parent; parent = parent->parent) {
+        depth++;
+    }
+
+    value.type = type;
+    value.text.data = (u_char *) str;
+    value.text.len = len;
+    value.integer = integer;
+
+    resp->element(resp->data, depth, task->idx, &value);
+
+    return 1;
+}
+
+
 /* NULL, after why has been set, makes the reader fail */
 
 static ngx_mtd_value_t *
@@ -202,6 +245,23 @@ ngx_mtd_resp_value(const redisReadTask *task)
 }
 
 
+static ngx_mtd_value_e
+ngx_mtd_resp_type(const redisReadTask *task)
+{
+    switch (task->type) {
+
+    case REDIS_REPLY_STATUS:
+        return NGX_MTD_VALUE_STATUS;
+
+    case REDIS_REPLY_ERROR:
+        return NGX_MTD_VALUE_ERROR;
+
+    default:
+        return NGX_MTD_VALUE_STRING;
+    }
+}
+
+
 static void *
 ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
 {
@@ -224,6 +284,10 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
         return NULL;
     }
 
+    if (ngx_mtd_resp_element(task, ngx_mtd_resp_type(task), str, len, 0)) {
+        return resp;
+    }
+
     if (task->parent && task->parent->parent
         && task->parent->parent->parent == NULL && resp->key)
     {
@@ -242,20 +306,7 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
         return NULL;
     }
 
-    switch (task->type) {
-
-    case REDIS_REPLY_STATUS:
-        value->type = NGX_MTD_VALUE_STATUS;
-        break;
-
-    case REDIS_REPLY_ERROR:
-        value->type = NGX_MTD_VALUE_ERROR;
-        break;
-
-    default:
-        value->type = NGX_MTD_VALUE_STRING;
-    }
-
+    value->type = ngx_mtd_resp_type(task);
     value->text.data = resp->last;
     value->text.len = len;
 
@@ -276,7 +327,7 @@ ngx_mtd_resp_array(const redisReadTask *task, ngx_mtd_resp_elements_t n)
     if (task->parent == NULL) {
 
         if (task->type != REDIS_REPLY_ARRAY
-            || (size_t) n > NGX_MTD_RESP_VALUES)
+            || ((size_t) n > NGX_MTD_RESP_VALUES && resp->element == NULL))
         {
             resp->why = "a reply has too many elements";
             return NULL;
@@ -287,6 +338,10 @@ ngx_mtd_resp_array(const redisReadTask *task, ngx_mtd_resp_elements_t n)
         resp->reply.n = n;
         ngx_memzero(&resp->reply.value[0], sizeof(ngx_mtd_value_t));
 
+        return resp;
+    }
+
+    if (ngx_mtd_resp_element(task, NGX_MTD_VALUE_ARRAY, NULL, 0, n)) {
         return resp;
     }
 
@@ -312,6 +367,10 @@ ngx_mtd_resp_integer(const redisReadTask *task, long long n)
 {
     ngx_mtd_value_t  *value;
 
+    if (ngx_mtd_resp_element(task, NGX_MTD_VALUE_INTEGER, NULL, 0, n)) {
+        return task->privdata;
+    }
+
     value = ngx_mtd_resp_value(task);
     if (value == NULL) {
         return NULL;
@@ -327,6 +386,10 @@ ngx_mtd_resp_integer(const redisReadTask *task, long long n)
 static void *
 ngx_mtd_resp_nil(const redisReadTask *task)
 {
+    if (ngx_mtd_resp_element(task, NGX_MTD_VALUE_NIL, NULL, 0, 0)) {
+        return task->privdata;
+    }
+
     return ngx_mtd_resp_value(task) ? task->privdata : NULL;
 }
 
@@ -394,7 +457,18 @@ ngx_mtd_resp_template(ngx_mtd_resp_template_t *template, ngx_str_t *argv,
 
     p = ngx_strnstr(command, empty, len);
 
-    if (p) {
+    if (p == NULL) {
+        part.data = command;
+        part.len = len;
+        template->head.len = len;
+        template->head.data = ngx_pstrdup(pool, &part);
+        ngx_str_null(&template->tail);
+
+        if (template->head.data) {
+            rc = NGX_OK;
+        }
+
+    } else {
         part.data = command;
         part.len = p - command;
         template->head.len = part.len;
@@ -447,6 +521,11 @@ ngx_mtd_resp_fill(u_char *p, const ngx_mtd_resp_template_t *template,
     const u_char *key, size_t len)
 {
     p = ngx_cpymem(p, template->head.data, template->head.len);
+
+    if (template->tail.data == NULL) {
+        return p;
+    }
+
     *p++ = '$';
     p = ngx_mtd_resp_length(p, len);
     *p++ = CR;

@@ -64,6 +64,19 @@ ngx_mtd_resp_t *ngx_mtd_resp_create(ngx_mtd_resp_key_pt key, void *data,
     ngx_log_t *log);
 void ngx_mtd_resp_destroy(ngx_mtd_resp_t *resp);
 
+/*
+ * Gets all that is in arrays, of any number and nested as deep as hiredis
+ * takes: depth is 1 for what the reply's own array holds.  The reply then has
+ * its array's n, but no values of it.  The text is valid during the call; an
+ * array comes before what it holds.
+ */
+
+typedef void (*ngx_mtd_resp_element_pt)(void *data, ngx_uint_t depth,
+    ngx_uint_t index, ngx_mtd_value_t *value);
+
+void ngx_mtd_resp_elements(ngx_mtd_resp_t *resp,
+    ngx_mtd_resp_element_pt element);
+
 ngx_int_t ngx_mtd_resp_feed(ngx_mtd_resp_t *resp, u_char *p, size_t len);
 
 /*
@@ -88,11 +101,11 @@ void ngx_mtd_resp_free(u_char *command);
 
 typedef struct {
     ngx_str_t            head;
-    ngx_str_t            tail;
+    ngx_str_t            tail;              /* data NULL: there is no key */
 } ngx_mtd_resp_template_t;
 
 
-/* argv[key] must be empty, no other argument may be */
+/* the key is an empty argument, there is one at most */
 
 ngx_int_t ngx_mtd_resp_template(ngx_mtd_resp_template_t *template,
     ngx_str_t *argv, ngx_uint_t argc, ngx_pool_t *pool);

@@ -14,18 +14,25 @@
 
 static ngx_int_t ngx_mtd_store_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
-static void ngx_mtd_store_hello(void *data);
-static void ngx_mtd_store_pong(void *data, ngx_int_t rc,
-    ngx_mtd_reply_t *reply);
-static void ngx_mtd_store_ready(void *data);
-static void ngx_mtd_store_down(void *data);
-static void ngx_mtd_store_shutdown(void *data);
-static void ngx_mtd_store_moved(void *data);
+static void ngx_mtd_store_init_links(ngx_mtd_store_t *store,
+    ngx_log_t *log);
+static ngx_int_t ngx_mtd_store_init_nodes(ngx_mtd_store_t *store,
+    ngx_cycle_t *cycle);
+static void ngx_mtd_store_ready(ngx_mtd_node_t *node);
+static void ngx_mtd_store_down(ngx_mtd_node_t *node);
+static void ngx_mtd_store_cluster_changed(void *data);
+static ngx_mtd_redis_t *ngx_mtd_store_choose(void *data, const u_char *name,
+    size_t len);
+static ngx_mtd_redis_t *ngx_mtd_store_redirect(void *data, ngx_str_t *error,
+    ngx_uint_t *asking);
+static void ngx_mtd_store_late(void *data);
+static void ngx_mtd_store_aged_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_mtd_store_lost(ngx_mtd_store_t *store);
+static void ngx_mtd_store_tell(ngx_mtd_store_t *store);
 static void ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
     const mtd_hash_t *device);
 static void ngx_mtd_store_bypass_over(void *data);
-static void ngx_mtd_store_aged_handler(ngx_event_t *ev);
-static void ngx_mtd_store_tell(ngx_mtd_store_t *store);
+static void ngx_mtd_store_parted(void *data);
 
 
 ngx_int_t
@@ -37,7 +44,7 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_str_t      name, text;
     unsigned int   n;
 
-    text.len = store->redis_conf.name.len + store->names.prefix.len
+    text.len = store->server.len + store->names.prefix.len
                + NGX_INT_T_LEN + 4;
     text.data = ngx_pnalloc(cf->temp_pool, text.len);
 
@@ -50,7 +57,7 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
         return NGX_ERROR;
     }
 
-    last = ngx_sprintf(text.data, "%V %i %*s", &store->redis_conf.name,
+    last = ngx_sprintf(text.data, "%V %i %*s", &store->server,
                        store->redis_conf.database, store->names.prefix.len,
                        store->names.prefix.data);
 
@@ -113,30 +120,22 @@ ngx_int_t
 ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 {
     ngx_log_t          *log;
-    ngx_mtd_redis_t    *data;
     ngx_mtd_lookups_t  *lookups;
 
     log = cycle->log;
 
+    store->started = ngx_current_msec;
+    store->told = NGX_MTD_HEALTH_SERVING;
+
     ngx_mtd_zone_init_process(&store->zone);
-
-    data = &store->data;
-
-    data->conf = &store->redis_conf;
-    data->role = "data";
-    data->breaker = 1;
-    data->data = store;
-    data->on_hello = ngx_mtd_store_hello;
-    data->on_ready = ngx_mtd_store_ready;
-    data->on_down = ngx_mtd_store_down;
-    data->on_shutdown = ngx_mtd_store_shutdown;
-
-    ngx_mtd_redis_init(data, log);
 
     lookups = &store->lookups;
 
     lookups->zone = &store->zone;
-    lookups->redis = data;
+    lookups->choose = ngx_mtd_store_choose;
+    lookups->redirect = store->cluster_conf.n ? ngx_mtd_store_redirect : NULL;
+    lookups->late = ngx_mtd_store_late;
+    lookups->data = store;
     lookups->names = &store->names;
     lookups->fresh = store->fresh;
     lookups->unknown = store->unknown;
@@ -144,34 +143,18 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     lookups->timeout = store->redis_conf.timeout;
     lookups->log = log;
 
-    store->preload.data = data;
+    store->preload.data = &store->node.data;
     store->preload.lookups = *lookups;
 
     if (ngx_mtd_lookup_init(lookups, cycle->pool) != NGX_OK
-        || ngx_mtd_preload_init_process(&store->preload, &store->redis_conf,
+        || ngx_mtd_preload_init_process(&store->preload, &store->node.conf,
                                         cycle)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_mtd_link_init(&store->link, &store->redis_conf, &store->zone,
-                      &store->names, log);
-
-    store->link.on_moved = ngx_mtd_store_moved;
-    store->link.on_changed = ngx_mtd_store_changed;
-    store->link.data = store;
-
-    store->bypass.zone = &store->zone;
-    store->bypass.redis = data;
-    store->bypass.names = &store->names;
-    store->bypass.on_over = ngx_mtd_store_bypass_over;
-    store->bypass.data = store;
-
-    ngx_mtd_bypass_init(&store->bypass, log);
-
-    store->lost = ngx_current_msec;
-    store->told = NGX_MTD_HEALTH_SERVING;
+    ngx_mtd_store_init_links(store, log);
 
     store->aged.handler = ngx_mtd_store_aged_handler;
     store->aged.data = store;
@@ -182,25 +165,194 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_mtd_redis_start(data, NULL, 0);
+    return ngx_mtd_store_init_nodes(store, cycle);
+}
+
+
+static void
+ngx_mtd_store_init_links(ngx_mtd_store_t *store, ngx_log_t *log)
+{
+    ngx_mtd_links_t   *links;
+    ngx_mtd_bypass_t  *bypass;
+
+    links = &store->links;
+
+    links->names = &store->names;
+    links->on_changed = ngx_mtd_store_changed;
+    links->on_parted = ngx_mtd_store_parted;
+    links->data = store;
+
+    ngx_mtd_links_init(links, &store->zone);
+
+    bypass = &store->bypass;
+
+    bypass->zone = &store->zone;
+    bypass->redis = &store->redis_conf.name;
+    bypass->choose = store->lookups.choose;
+    bypass->redirect = store->lookups.redirect;
+    bypass->names = &store->names;
+    bypass->on_over = ngx_mtd_store_bypass_over;
+    bypass->data = store;
+
+    ngx_mtd_bypass_init(bypass, log);
+}
+
+
+static ngx_int_t
+ngx_mtd_store_init_nodes(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
+{
+    ngx_log_t       *log;
+    ngx_mtd_node_t  *node;
+
+    log = cycle->log;
+
+    if (store->cluster_conf.n) {
+
+        store->cluster = ngx_pcalloc(cycle->pool, sizeof(ngx_mtd_cluster_t));
+        if (store->cluster == NULL) {
+            return NGX_ERROR;
+        }
+
+        store->cluster->on_change = ngx_mtd_store_cluster_changed;
+        store->cluster->data = store;
+
+        ngx_mtd_cluster_init(store->cluster, &store->cluster_conf,
+                             &store->redis_conf, &store->links, log);
+
+        return NGX_OK;
+    }
+
+    node = &store->node;
+
+    node->zone = &store->zone;
+    node->on_ready = ngx_mtd_store_ready;
+    node->on_down = ngx_mtd_store_down;
+    node->owner = store;
+
+    ngx_mtd_node_init(node, &store->redis_conf, &store->links, log);
+
+    if (store->sentinel_conf.n
+        && ngx_mtd_sentinels_init(&store->sentinels, &store->sentinel_conf,
+                                  node, cycle->pool, log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_mtd_redis_start(&node->data, NULL, 0);
 
     return NGX_OK;
 }
 
 
+ngx_mtd_redis_t *
+ngx_mtd_store_redis(ngx_mtd_store_t *store, const u_char *name, size_t len)
+{
+    return store->cluster ? ngx_mtd_cluster_choose(store->cluster, name, len)
+                          : &store->node.data;
+}
+
+
+ngx_mtd_node_t *
+ngx_mtd_store_node(ngx_mtd_store_t *store, ngx_uint_t i)
+{
+    if (store->cluster) {
+        return i < store->cluster->n ? store->cluster->node[i] : NULL;
+    }
+
+    return i == 0 ? &store->node : NULL;
+}
+
+
+ngx_uint_t
+ngx_mtd_store_state(ngx_mtd_store_t *store)
+{
+    ngx_uint_t       i, state;
+    ngx_mtd_node_t  *node;
+
+    state = NGX_MTD_REDIS_READY;
+
+    for (i = 0; (node = ngx_mtd_store_node(store, i)) != NULL; i++) {
+        state = ngx_min(state, node->data.state);
+    }
+
+    return i ? state : NGX_MTD_REDIS_DOWN;
+}
+
+
+ngx_uint_t
+ngx_mtd_store_push_state(ngx_mtd_store_t *store)
+{
+    ngx_uint_t       i, state;
+    ngx_mtd_node_t  *node;
+
+    state = NGX_MTD_REDIS_READY;
+
+    for (i = 0; (node = ngx_mtd_store_node(store, i)) != NULL; i++) {
+        state = ngx_min(state, node->link.redis.state);
+    }
+
+    return i ? state : NGX_MTD_REDIS_DOWN;
+}
+
+
+ngx_mtd_breaker_e
+ngx_mtd_store_breaker(ngx_mtd_store_t *store)
+{
+    return store->cluster ? ngx_mtd_cluster_breaker(store->cluster)
+                          : ngx_mtd_redis_breaker(&store->node.data);
+}
+
+
+/* a cluster of which a part is away is not lost: others are still known */
+
 ngx_mtd_health_e
 ngx_mtd_store_health(ngx_mtd_store_t *store)
 {
-    ngx_mtd_zone_totals_t  totals;
+    ngx_uint_t              i, up;
+    ngx_mtd_node_t         *node;
+    ngx_mtd_zone_totals_t   totals;
 
-    if (store->data.state == NGX_MTD_REDIS_READY) {
+    up = 0;
+
+    for (i = 0; (node = ngx_mtd_store_node(store, i)) != NULL; i++) {
+        up += (node->data.state == NGX_MTD_REDIS_READY);
+    }
+
+    if (up && up == i
+        && (store->cluster == NULL || ngx_mtd_cluster_whole(store->cluster)))
+    {
         return NGX_MTD_HEALTH_SERVING;
+    }
+
+    if (up) {
+        return NGX_MTD_HEALTH_STALE;
     }
 
     ngx_mtd_zone_totals(&store->zone, &totals);
 
-    return totals.devices && ngx_current_msec - store->lost < store->stale
+    return totals.devices
+           && ngx_current_msec - ngx_mtd_store_lost(store) < store->stale
            ? NGX_MTD_HEALTH_STALE : NGX_MTD_HEALTH_REFUSING;
+}
+
+
+/* when the last connection was lost, or the worker's start */
+
+static ngx_msec_t
+ngx_mtd_store_lost(ngx_mtd_store_t *store)
+{
+    ngx_uint_t       i;
+    ngx_msec_t       lost;
+    ngx_mtd_node_t  *node;
+
+    lost = store->started;
+
+    for (i = 0; (node = ngx_mtd_store_node(store, i)) != NULL; i++) {
+        lost = ngx_max(lost, node->lost);
+    }
+
+    return lost;
 }
 
 
@@ -217,103 +369,106 @@ void
 ngx_mtd_store_exit_process(ngx_mtd_store_t *store)
 {
     ngx_mtd_state_exit_process(&store->state);
-    ngx_mtd_link_stop(&store->link);
     ngx_mtd_preload_exit_process(&store->preload);
-    ngx_mtd_redis_destroy(&store->link.redis);
-    ngx_mtd_redis_destroy(&store->data);
+
+    if (store->cluster) {
+        ngx_mtd_cluster_destroy(store->cluster);
+
+    } else {
+        if (store->sentinel_conf.n) {
+            ngx_mtd_sentinels_destroy(&store->sentinels);
+        }
+
+        ngx_mtd_node_destroy(&store->node);
+    }
+
     ngx_mtd_lookup_destroy(&store->lookups);
 }
 
 
-/* a server that is loading, or wants a password, does not say PONG */
-
 static void
-ngx_mtd_store_hello(void *data)
+ngx_mtd_store_ready(ngx_mtd_node_t *node)
 {
-    ngx_mtd_store_t *store = data;
+    ngx_mtd_store_t  *store;
 
-    ngx_str_t  argv[1];
+    store = node->owner;
 
-    ngx_str_set(&argv[0], "PING");
-
-    if (ngx_mtd_redis_command(&store->data, argv, 1, ngx_mtd_store_pong,
-                              store)
-        != NGX_OK)
-    {
-        ngx_mtd_redis_fail(&store->data, "there is no memory", NULL);
-    }
-}
-
-
-static void
-ngx_mtd_store_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
-{
-    ngx_mtd_store_t *store = data;
-
-    if (rc != NGX_OK) {
-        return;
-    }
-
-    if (reply->array || reply->value[0].type != NGX_MTD_VALUE_STATUS) {
-        ngx_mtd_redis_fail(&store->data, "it refused PING",
-                           &reply->value[0].text);
-        return;
-    }
-
-    ngx_mtd_redis_ready(&store->data);
-}
-
-
-/*
- * The name, or the address behind it, may have moved to another server
- * meanwhile: then the link is made anew, to the very address of the lookups.
- */
-
-static void
-ngx_mtd_store_ready(void *data)
-{
-    ngx_mtd_store_t *store = data;
-
-    store->up = 1;
-
-    ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_CONNECTS);
-
-    ngx_mtd_zone_serve(&store->zone, store->data.server);
-
-    if (store->link.redis.state != NGX_MTD_REDIS_READY
-        || store->link.redis.server != store->data.server)
-    {
-        ngx_mtd_link_start(&store->link, store->data.peer.sockaddr,
-                           store->data.peer.socklen);
-    }
+    ngx_mtd_zone_serve(&store->zone, node->data.server);
 
     ngx_mtd_bypass_ready(&store->bypass);
-    ngx_mtd_lookup_ready(&store->lookups);
-
-    if (store->aged.timer_set) {
-        ngx_del_timer(&store->aged);
-    }
+    ngx_mtd_lookup_resume(&store->lookups);
 
     ngx_mtd_store_tell(store);
 }
 
 
 static void
-ngx_mtd_store_down(void *data)
+ngx_mtd_store_down(ngx_mtd_node_t *node)
+{
+    ngx_mtd_store_t  *store;
+
+    store = node->owner;
+
+    if (store->sentinel_conf.n) {
+        ngx_mtd_sentinels_failed(&store->sentinels);
+    }
+
+    ngx_mtd_lookup_resume(&store->lookups);
+
+    if (node->data.failed) {
+        ngx_mtd_store_tell(store);
+    }
+}
+
+
+/* a node is there, or lost, or another one has its slots */
+
+static void
+ngx_mtd_store_cluster_changed(void *data)
 {
     ngx_mtd_store_t *store = data;
 
-    ngx_mtd_zone_count(&store->zone, NGX_MTD_COUNT_DISCONNECTS);
+    ngx_mtd_bypass_ready(&store->bypass);
+    ngx_mtd_lookup_resume(&store->lookups);
 
-    if (store->up) {
-        store->up = 0;
-        store->lost = ngx_current_msec;
-    }
+    /* who is on his way for the first time has not failed yet */
 
-    ngx_mtd_lookup_down(&store->lookups);
-
-    if (store->data.failed) {
+    if (ngx_mtd_store_breaker(store) != NGX_MTD_BREAKER_CLOSED
+        || ngx_mtd_store_health(store) == NGX_MTD_HEALTH_SERVING)
+    {
         ngx_mtd_store_tell(store);
+    }
+}
+
+
+static ngx_mtd_redis_t *
+ngx_mtd_store_choose(void *data, const u_char *name, size_t len)
+{
+    ngx_mtd_store_t *store = data;
+
+    return ngx_mtd_store_redis(store, name, len);
+}
+
+
+static ngx_mtd_redis_t *
+ngx_mtd_store_redirect(void *data, ngx_str_t *error, ngx_uint_t *asking)
+{
+    ngx_mtd_store_t *store = data;
+
+    return ngx_mtd_cluster_redirect(store->cluster, error, asking);
+}
+
+
+static void
+ngx_mtd_store_late(void *data)
+{
+    ngx_mtd_store_t *store = data;
+
+    if (store->cluster) {
+        ngx_mtd_cluster_late(store->cluster);
+
+    } else {
+        ngx_mtd_redis_late(&store->node.data);
     }
 }
 
@@ -343,9 +498,14 @@ ngx_mtd_store_tell(ngx_mtd_store_t *store)
     };
 
     health = ngx_mtd_store_health(store);
+    away = ngx_current_msec - ngx_mtd_store_lost(store);
 
-    if (health == NGX_MTD_HEALTH_STALE && !store->aged.timer_set) {
-        away = ngx_current_msec - store->lost;
+    if (health != NGX_MTD_HEALTH_STALE) {
+        if (store->aged.timer_set) {
+            ngx_del_timer(&store->aged);
+        }
+
+    } else if (!store->aged.timer_set && away < store->stale) {
         ngx_add_timer(&store->aged, store->stale - away);
     }
 
@@ -358,17 +518,6 @@ ngx_mtd_store_tell(ngx_mtd_store_t *store)
     ngx_log_error(words[health].level, store->lookups.log, 0,
                   "mtd_redis \"%V\" is %s: %s", &store->name,
                   ngx_mtd_store_health_name(health), words[health].text);
-}
-
-
-/* lookups still ask the server that was there before */
-
-static void
-ngx_mtd_store_moved(void *data)
-{
-    ngx_mtd_store_t *store = data;
-
-    ngx_mtd_redis_start(&store->data, NULL, 0);
 }
 
 
@@ -401,10 +550,17 @@ ngx_mtd_store_bypass_over(void *data)
 }
 
 
-/* requests may still need it; it is closed when the worker exits */
+/* the zone is of others than this worker asks */
 
 static void
-ngx_mtd_store_shutdown(void *data)
+ngx_mtd_store_parted(void *data)
 {
-    /* void */
+    ngx_mtd_store_t *store = data;
+
+    if (store->cluster) {
+        ngx_mtd_cluster_refresh(store->cluster);
+
+    } else if (store->sentinel_conf.n) {
+        ngx_mtd_sentinels_check(&store->sentinels);
+    }
 }

@@ -19,9 +19,11 @@
 #include <ngx_core.h>
 
 #include "ngx_mtd_bypass.h"
-#include "ngx_mtd_link.h"
+#include "ngx_mtd_cluster.h"
 #include "ngx_mtd_lookup.h"
+#include "ngx_mtd_node.h"
 #include "ngx_mtd_preload.h"
+#include "ngx_mtd_sentinel.h"
 #include "ngx_mtd_state.h"
 
 
@@ -37,7 +39,10 @@ typedef enum {
 
 typedef struct {
     ngx_str_t                name;
+    ngx_str_t                server;        /* as configured */
     ngx_mtd_redis_conf_t     redis_conf;
+    ngx_mtd_sentinel_conf_t  sentinel_conf;
+    ngx_mtd_cluster_conf_t   cluster_conf;
     mtd_names_t              names;
     size_t                   zone_size;
     ngx_msec_t               fresh;
@@ -51,13 +56,14 @@ typedef struct {
 
     /* of this worker */
 
-    ngx_mtd_redis_t          data;
-    ngx_mtd_link_t           link;
+    ngx_mtd_node_t           node;          /* the one, if no cluster */
+    ngx_mtd_sentinels_t      sentinels;     /* that know where it is */
+    ngx_mtd_cluster_t       *cluster;       /* NULL: there is none */
+    ngx_mtd_links_t          links;
     ngx_mtd_lookups_t        lookups;
     ngx_mtd_bypass_t         bypass;
     ngx_mtd_preload_t        preload;
-    ngx_msec_t               lost;          /* data, or the worker's start */
-    ngx_uint_t               up;            /* unsigned  up:1; of data */
+    ngx_msec_t               started;
     ngx_mtd_health_e         told;          /* in the log */
     ngx_event_t              aged;          /* stale ends */
 
@@ -82,6 +88,24 @@ ngx_int_t ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
 ngx_int_t ngx_mtd_store_init_process(ngx_mtd_store_t *store,
     ngx_cycle_t *cycle);
 void ngx_mtd_store_exit_process(ngx_mtd_store_t *store);
+
+/* who has the key of this name; NULL if nobody is known */
+
+ngx_mtd_redis_t *ngx_mtd_store_redis(ngx_mtd_store_t *store,
+    const u_char *name, size_t len);
+
+/* the servers that this worker asks, NULL: there are no more */
+
+ngx_mtd_node_t *ngx_mtd_store_node(ngx_mtd_store_t *store, ngx_uint_t i);
+
+/* of its connections, in a cluster the least of each kind */
+
+ngx_uint_t ngx_mtd_store_state(ngx_mtd_store_t *store);
+ngx_uint_t ngx_mtd_store_push_state(ngx_mtd_store_t *store);
+
+/* in a cluster that of a node whose breaker is not closed */
+
+ngx_mtd_breaker_e ngx_mtd_store_breaker(ngx_mtd_store_t *store);
 
 /*
  * What this worker can do now.  STALE ends "stale" after redis was lost:

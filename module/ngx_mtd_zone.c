@@ -26,6 +26,10 @@
 
 #define NGX_MTD_ZONE_JOIN         500
 
+/* for how long a lower epoch is not believed, ms */
+
+#define NGX_MTD_ZONE_BEHIND       10000
+
 
 typedef struct {
     uint32_t         next;
@@ -47,6 +51,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         cover_since;
     uint64_t         cover_to;
     ngx_mtd_zone_bypass_t  bypass;
+    uint64_t         epoch;                 /* see ngx_mtd_zone_agree() */
     int64_t          used[NGX_MTD_ZONE_TABLES];
     ngx_mtd_zone_tasks_t  tasks;
     u_char          *tables;
@@ -730,6 +735,35 @@ ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server)
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+uint64_t
+ngx_mtd_zone_epoch(ngx_mtd_zone_t *zone)
+{
+    return __atomic_load_n(&zone->sh->epoch, __ATOMIC_RELAXED);
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_agree(ngx_mtd_zone_t *zone, uint64_t epoch, ngx_msec_t *behind)
+{
+    if (epoch < ngx_mtd_zone_epoch(zone)) {
+
+        if (*behind == 0) {
+            *behind = ngx_current_msec;
+        }
+
+        if (ngx_current_msec - *behind < NGX_MTD_ZONE_BEHIND) {
+            return 0;
+        }
+    }
+
+    *behind = 0;
+
+    __atomic_store_n(&zone->sh->epoch, epoch, __ATOMIC_RELAXED);
+
+    return 1;
 }
 
 

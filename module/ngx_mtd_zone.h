@@ -335,6 +335,23 @@ void ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server);
 ngx_uint_t ngx_mtd_zone_serves(ngx_mtd_zone_t *zone);
 
 /*
+ * The configuration epoch of the Sentinels, or of the cluster: of two who do
+ * not agree the one with the higher epoch is right.  Kept here, so that a
+ * worker that has just started knows what the others do.
+ */
+
+uint64_t ngx_mtd_zone_epoch(ngx_mtd_zone_t *zone);
+
+/*
+ * 0: whoever says this epoch is behind the others.  Should all have been made
+ * anew, they begin with low epochs, though; *behind is the caller's, at first
+ * zero, and says since when nobody was up to date.
+ */
+
+ngx_uint_t ngx_mtd_zone_agree(ngx_mtd_zone_t *zone, uint64_t epoch,
+    ngx_msec_t *behind);
+
+/*
  * Since when the zone has been told of every change.  Each worker's link
  * reports how far it has read: all changes before "confirmed" are applied.
  * Links that overlap in time make one chain, so a reload keeps the zone.

@@ -30,7 +30,7 @@ unknown parameter "servers" in mtd_redis in
 --- http: mtd_redis other { }
 --- must_die
 --- error_log
-mtd_redis "other" has no "server" in
+mtd_redis "other" has no "server", and no "sentinel" that knows where it is in
 
 === TEST 5: no port
 --- store: server 127.0.0.1:port;

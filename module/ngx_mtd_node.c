@@ -1,0 +1,473 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_mtd_node.h"
+
+
+#define NGX_MTD_NODE_CHECK   1000           /* ms */
+
+
+static void ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role);
+static void ngx_mtd_node_hello(void *data);
+static void ngx_mtd_node_role_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static const char *ngx_mtd_node_role(ngx_mtd_node_t *node, ngx_str_t *info);
+static ngx_uint_t ngx_mtd_node_says(ngx_str_t *info, const char *line);
+static void ngx_mtd_node_pong(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
+static void ngx_mtd_node_ready(void *data);
+static void ngx_mtd_node_down(void *data);
+static void ngx_mtd_node_shutdown(void *data);
+static void ngx_mtd_node_moved(void *data);
+static void ngx_mtd_node_check_handler(ngx_event_t *ev);
+static ngx_int_t ngx_mtd_node_ask_role(ngx_mtd_node_t *node);
+
+
+ngx_int_t
+ngx_mtd_place(ngx_mtd_place_t *place, ngx_str_t *ip, ngx_uint_t port)
+{
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    ngx_memzero(place, sizeof(ngx_mtd_place_t));
+
+    if (port == 0 || port > 65535) {
+        return NGX_ERROR;
+    }
+
+    sin = &place->sockaddr.sockaddr_in;
+    sin->sin_addr.s_addr = ngx_inet_addr(ip->data, ip->len);
+
+    if (sin->sin_addr.s_addr != INADDR_NONE) {
+        sin->sin_family = AF_INET;
+        sin->sin_port = htons((in_port_t) port);
+        place->socklen = sizeof(struct sockaddr_in);
+        return NGX_OK;
+    }
+
+#if (NGX_HAVE_INET6)
+
+    ngx_memzero(place, sizeof(ngx_mtd_place_t));
+
+    sin6 = &place->sockaddr.sockaddr_in6;
+
+    if (ngx_inet6_addr(ip->data, ip->len, sin6->sin6_addr.s6_addr) == NGX_OK) {
+        sin6->sin6_family = AF_INET6;
+        sin6->sin6_port = htons((in_port_t) port);
+        place->socklen = sizeof(struct sockaddr_in6);
+        return NGX_OK;
+    }
+
+#endif
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_mtd_node_init(ngx_mtd_node_t *node, const ngx_mtd_redis_conf_t *conf,
+    ngx_mtd_links_t *links, ngx_log_t *log)
+{
+    ngx_mtd_redis_t  *data;
+
+    node->conf = *conf;
+
+#if (NGX_SSL)
+
+    if (conf->tls) {
+        node->tls = *conf->tls;
+        node->conf.tls = &node->tls;
+    }
+
+#endif
+
+    data = &node->data;
+
+    data->conf = &node->conf;
+    data->role = "data";
+    data->breaker = 1;
+    data->data = node;
+    data->on_hello = ngx_mtd_node_hello;
+    data->on_ready = ngx_mtd_node_ready;
+    data->on_down = ngx_mtd_node_down;
+    data->on_shutdown = ngx_mtd_node_shutdown;
+
+    ngx_mtd_redis_init(data, log);
+
+    if (links) {
+        node->linked = 1;
+        node->link.on_moved = ngx_mtd_node_moved;
+        node->link.data = node;
+
+        ngx_mtd_link_init(&node->link, &node->conf, links, log);
+    }
+
+    node->check.handler = ngx_mtd_node_check_handler;
+    node->check.data = node;
+    node->check.log = log;
+    node->check.cancelable = 1;
+
+    node->lost = ngx_current_msec;
+}
+
+
+void
+ngx_mtd_node_settle(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role)
+{
+    ngx_mtd_node_expect(node, place, role);
+
+    node->place = *place;
+    node->addr.sockaddr = &node->place.sockaddr.sockaddr;
+    node->addr.socklen = node->place.socklen;
+
+    node->conf.name.data = node->name;
+    node->conf.name.len = ngx_sock_ntop(node->addr.sockaddr,
+                                        node->addr.socklen, node->name,
+                                        NGX_SOCKADDR_STRLEN, 1);
+    node->conf.addrs = &node->addr;
+    node->conf.naddrs = 1;
+}
+
+
+void
+ngx_mtd_node_found(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role)
+{
+    ngx_mtd_node_expect(node, place, role);
+
+    ngx_mtd_redis_found(&node->data, &place->sockaddr.sockaddr,
+                        place->socklen);
+}
+
+
+static void
+ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role)
+{
+    node->role = role;
+
+#if (NGX_SSL)
+
+    /* a server that has no name of its own must be who its address says */
+
+    if (node->conf.tls && node->conf.tls->name.len == 0) {
+        node->tls.name.data = node->address;
+    }
+
+    if (node->tls.name.data == node->address) {
+        node->tls.name.len = ngx_sock_ntop(&place->sockaddr.sockaddr,
+                                           place->socklen, node->address,
+                                           NGX_SOCKADDR_STRLEN, 0);
+        node->address[node->tls.name.len] = '\0';
+    }
+
+#endif
+}
+
+
+void
+ngx_mtd_node_restart(ngx_mtd_node_t *node)
+{
+    if (node->linked) {
+        ngx_mtd_link_stop(&node->link);
+    }
+
+    ngx_mtd_redis_restart(&node->data);
+}
+
+
+ngx_uint_t
+ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
+{
+    return node->data.state > NGX_MTD_REDIS_RESOLVING
+           && ngx_cmp_sockaddr(node->data.peer.sockaddr,
+                               node->data.peer.socklen,
+                               &place->sockaddr.sockaddr, place->socklen, 1)
+              == NGX_OK;
+}
+
+
+size_t
+ngx_mtd_node_address(ngx_mtd_node_t *node, u_char *buf)
+{
+    if (node->data.state <= NGX_MTD_REDIS_RESOLVING) {
+        return 0;
+    }
+
+    return ngx_sock_ntop(node->data.peer.sockaddr, node->data.peer.socklen,
+                         buf, NGX_SOCKADDR_STRLEN, 1);
+}
+
+
+void
+ngx_mtd_node_stop(ngx_mtd_node_t *node)
+{
+    if (node->check.timer_set) {
+        ngx_del_timer(&node->check);
+    }
+
+    if (node->linked) {
+        ngx_mtd_link_stop(&node->link);
+    }
+
+    ngx_mtd_redis_stop(&node->data);
+}
+
+
+void
+ngx_mtd_node_destroy(ngx_mtd_node_t *node)
+{
+    if (node->check.timer_set) {
+        ngx_del_timer(&node->check);
+    }
+
+    if (node->linked) {
+        ngx_mtd_link_destroy(&node->link);
+    }
+
+    ngx_mtd_redis_destroy(&node->data);
+}
+
+
+/* a server that is loading, or wants a password, does not say PONG */
+
+static void
+ngx_mtd_node_hello(void *data)
+{
+    ngx_mtd_node_t *node = data;
+
+    ngx_str_t  argv[1];
+
+    ngx_str_set(&argv[0], "PING");
+
+    if ((node->role != NGX_MTD_ROLE_ANY
+         && ngx_mtd_node_ask_role(node) != NGX_OK)
+        || ngx_mtd_redis_command(&node->data, argv, 1, ngx_mtd_node_pong,
+                                 node)
+           != NGX_OK)
+    {
+        ngx_mtd_redis_fail(&node->data, "there is no memory", NULL);
+    }
+}
+
+
+/* INFO says what ROLE does, and the gate has the right to it already */
+
+static ngx_int_t
+ngx_mtd_node_ask_role(ngx_mtd_node_t *node)
+{
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "INFO");
+    ngx_str_set(&argv[1], "replication");
+
+    return ngx_mtd_redis_command(&node->data, argv, 2,
+                                 ngx_mtd_node_role_reply, node);
+}
+
+
+static void
+ngx_mtd_node_role_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_node_t *node = data;
+
+    u_char            address[NGX_SOCKADDR_STRLEN];
+    size_t            len;
+    const char       *why;
+    ngx_mtd_value_t  *value;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    value = &reply->value[0];
+
+    if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
+        ngx_mtd_redis_fail(&node->data, "it refused INFO",
+                           value->type == NGX_MTD_VALUE_ERROR ? &value->text
+                                                              : NULL);
+        return;
+    }
+
+    why = ngx_mtd_node_role(node, &value->text);
+
+    if (why) {
+        len = ngx_mtd_node_address(node, address);
+
+        ngx_log_error(NGX_LOG_INFO, &node->data.log, 0,
+                      "redis %V at %*s: %s", &node->conf.name, len, address,
+                      why);
+
+        /* what it tells of changes is worth no more than its answers */
+
+        if (node->linked) {
+            ngx_mtd_link_stop(&node->link);
+        }
+
+        ngx_mtd_redis_fail(&node->data, why, NULL);
+    }
+}
+
+
+static const char *
+ngx_mtd_node_role(ngx_mtd_node_t *node, ngx_str_t *info)
+{
+    if (node->role == NGX_MTD_ROLE_MASTER) {
+        return ngx_mtd_node_says(info, "role:master")
+               ? NULL : "it is not the master";
+    }
+
+    if (!ngx_mtd_node_says(info, "role:slave")) {
+        return "it is not a replica";
+    }
+
+    return ngx_mtd_node_says(info, "master_link_status:up")
+           ? NULL : "it has lost its master";
+}
+
+
+static ngx_uint_t
+ngx_mtd_node_says(ngx_str_t *info, const char *line)
+{
+    u_char  *p, *last;
+    size_t   len;
+
+    len = ngx_strlen(line);
+    last = info->data + info->len;
+
+    for (p = info->data; p && (size_t) (last - p) >= len; /* void */ ) {
+
+        if (ngx_strncmp(p, line, len) == 0
+            && (p + len == last || p[len] == CR || p[len] == LF))
+        {
+            return 1;
+        }
+
+        p = ngx_strlchr(p, last, LF);
+
+        if (p) {
+            p++;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_mtd_node_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_node_t *node = data;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (reply->array || reply->value[0].type != NGX_MTD_VALUE_STATUS) {
+        ngx_mtd_redis_fail(&node->data, "it refused PING",
+                           &reply->value[0].text);
+        return;
+    }
+
+    ngx_mtd_redis_ready(&node->data);
+}
+
+
+/*
+ * The name, or the address behind it, may have moved to another server
+ * meanwhile: then the link is made anew, to the very address of the lookups.
+ */
+
+static void
+ngx_mtd_node_ready(void *data)
+{
+    ngx_mtd_node_t *node = data;
+
+    node->up = 1;
+
+    ngx_mtd_zone_count(node->zone, NGX_MTD_COUNT_CONNECTS);
+
+    if (node->linked
+        && (node->link.redis.state != NGX_MTD_REDIS_READY
+            || node->link.redis.server != node->data.server))
+    {
+        ngx_mtd_link_start(&node->link, &node->data);
+    }
+
+    if (node->role != NGX_MTD_ROLE_ANY && !node->check.timer_set) {
+        ngx_add_timer(&node->check, NGX_MTD_NODE_CHECK);
+    }
+
+    node->on_ready(node);
+}
+
+
+static void
+ngx_mtd_node_down(void *data)
+{
+    ngx_mtd_node_t *node = data;
+
+    ngx_mtd_zone_count(node->zone, NGX_MTD_COUNT_DISCONNECTS);
+
+    if (node->up) {
+        node->up = 0;
+        node->lost = ngx_current_msec;
+    }
+
+    if (node->check.timer_set) {
+        ngx_del_timer(&node->check);
+    }
+
+    node->on_down(node);
+}
+
+
+/* lookups still ask the server that was there before */
+
+static void
+ngx_mtd_node_moved(void *data)
+{
+    ngx_mtd_node_t *node = data;
+
+    ngx_mtd_redis_start(&node->data, NULL, 0);
+}
+
+
+/* requests may still need it; it is closed when the worker exits */
+
+static void
+ngx_mtd_node_shutdown(void *data)
+{
+    /* void */
+}
+
+
+/*
+ * A replica goes on when its master is gone, and a master that has become a
+ * replica may not tell its clients.
+ */
+
+static void
+ngx_mtd_node_check_handler(ngx_event_t *ev)
+{
+    ngx_mtd_node_t  *node;
+
+    node = ev->data;
+
+    if (node->data.state != NGX_MTD_REDIS_READY) {
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_MTD_NODE_CHECK);
+
+    if (ngx_mtd_node_ask_role(node) != NGX_OK) {
+        ngx_mtd_redis_fail(&node->data, "there is no memory", NULL);
+    }
+}
