@@ -61,8 +61,8 @@ redis_start(sub {
     device('bad', threat => 'highSeverity');
 });
 ok(wait_for(\&both), 'redis is back');
-is(told('good'), '200 allow secured_enough HIT', '... and confirms')
-    if wait_for(sub { told('good') =~ /HIT/ });
+ok(wait_for(sub { told('good') eq '200 allow secured_enough HIT' }),
+   '... and confirms');
 
 my %load = map { $_ => client_stop($_) } qw(one two);
 
@@ -82,6 +82,15 @@ my $new = wait_for(sub {
 }, 20);
 
 ok($new, 'a new binary has started');
+
+# back, and there again: the old one's workers go, come, and go for good
+
+kill WINCH => $old;
+ok(wait_for(sub { !workers($old) }, 20), '... its workers serve alone');
+kill HUP => $old;
+ok(wait_for(sub { workers($old) == 2 }, 20), '... the old ones are back');
+kill WINCH => $old;
+ok(wait_for(sub { !workers($old) }, 20), '... and have gone again');
 kill QUIT => $old;
 ok(wait_for(sub { !alive($old) }, 20), '... and the old one has ended');
 ok(wait_for(\&both), 'both workers hear of changes');
