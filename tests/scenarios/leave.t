@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# Clients that go away, at any byte: while a request is read, while redis is
-# asked, which it answers late, while the server behind is waited for, while a
-# change ends what is open.  Others that stay have the right answers, and
-# nothing is left of those who left.  MTD_CHAOS=1 is the long form.
+# Clients that leave while redis is asked, which it answers late, while the
+# server behind is waited for, while a change ends what is open: others that
+# stay have the right answers, and nothing is left of those who left.
+# MTD_CHAOS=1 is the long form.
 
 use strict;
 use warnings;

@@ -37,10 +37,13 @@ typedef struct {
 } fail_alloc_t;
 
 
+static void fail_alloc_init(void) __attribute__((constructor));
+
+
 static fail_alloc_t  *fail_alloc;
 
 
-static void __attribute__((constructor))
+static void
 fail_alloc_init(void)
 {
     int          fd;
