@@ -24,7 +24,7 @@ unlike JSON::PP::encode_json({ map { %{ $store->{$_} } } qw(reasons counters) })
 is $store->{zone}{size}, 1048576, 'the size of the zone';
 ok $store->{zone}{$_}{capacity} > 0, "room for $_"
     for qw(devices aliases unknown);
-is scalar(keys %{ $store->{reasons} }), 25, 'every reason';
+is scalar(keys %{ $store->{reasons} }), 26, 'every reason';
 
 === TEST 2: it counts
 --- device
