@@ -17,8 +17,7 @@ our %token = (
     unknown => token(deviceid => $tenant),
     nobody  => token(deviceid => undef),
     expired => token(exp => time - 70),
-    leeway  => token(exp => time - 1, nbf => undef),
-    early   => token(nbf => time + 600),
+    early   => token(nbf => time + 86400),
     issuer  => token(iss => 'https://evil.example/'),
     aud     => token(aud => 'https://other.example/'),
     tenant  => token(tid => $guid),
@@ -30,7 +29,7 @@ our %token = (
     jwk     => token(_header => { jwk => JWT::jwk('rsa', 'rsa') }),
     device  => token(deviceid => 'phone'),
     text    => token(exp => '' . (time + 3600)),
-    later   => token(iat => time + 600),
+    later   => token(iat => time + 86400),
 );
 
 our $bearer = 'mtd_bearer jwks=$TEST_NGINX_KEYS/jwks.json '
@@ -80,6 +79,7 @@ is by('right'), 'allow secured_enough', 'once more';
 is by('folded'), 'allow secured_enough', 'in capitals';
 is by('ec'), 'allow secured_enough', 'ES256';
 is by('list'), 'allow secured_enough', 'a list of audiences';
+$token{leeway} = token(exp => time - 1);
 is by('leeway'), 'allow secured_enough', 'the leeway is a minute';
 is by('unknown'), 'block unknown_device', 'another device';
 is http('GET', '/x', "Authorization: bearer $token{right}")->{'x-is'},
@@ -171,7 +171,9 @@ is eas('d2', "Authorization: Bearer $token{forged}"), 'block malformed',
 --- then
 $token{serial} ||= token(phone => 'D1');
 is by('serial'), 'allow secured_enough', 'serial';
-is by('leeway'), 'block unidentified', 'no leeway';
+is http('GET', '/x', 'Authorization: Bearer '
+        . token(phone => 'D1', exp => time - 1))->{'x-is'},
+   'block unidentified', 'no leeway';
 is by('right'), 'block unidentified', 'the other claim does not count';
 
 === TEST 9: tokens that were verified are found again, and are not mixed up
@@ -214,3 +216,26 @@ rename JWT::file('saved.json'), JWT::file('jwks.json');
 ok until_true(sub { by('right') eq 'allow secured_enough' }), 'the old ones';
 my $told = () = error_log() =~ /cannot be used: it is no JSON object/g;
 is $told, 1, 'told once';
+
+=== TEST 12: its token expires, then its device is a threat: an open request
+--- more: leeway=0
+--- location: proxy_buffering off;
+--- backend: limit_rate 10; return 200 "........................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................";
+--- then
+trusted();
+redis('HSET', key('device:d1'), 'threat', 'secured');
+ok until_true(sub { http('HEAD', '/x', "Authorization: Bearer $token{right}")
+                    ->{'x-is'} eq 'allow secured_enough' }), 'secured';
+my $short = 'Authorization: Bearer ' . token(exp => time + 3);
+my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                   PeerPort => server_port(), Timeout => 10);
+print $socket "GET /x HTTP/1.0\r\nHost: localhost\r\n$short\r\n\r\n";
+like scalar(<$socket>), qr/ 200 /, 'allowed, and slow';
+ok until_true(sub { http('HEAD', '/x', $short)->{'x-is'}
+                    eq 'block unidentified' }), 'the token has expired';
+redis('HSET', key('device:d1'), 'threat', 'compromised');
+my $text = do { local $/; <$socket> };
+my ($body) = $text =~ /\r\n\r\n(.*)/s;
+cmp_ok length $body, '<', 600, 'the request is ended';
+like error_log(), qr/mtd remediate: compromised, an open request was ended/,
+     'the log says so';

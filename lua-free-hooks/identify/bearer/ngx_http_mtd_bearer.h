@@ -106,7 +106,8 @@ ngx_int_t ngx_http_mtd_bearer_keys(ngx_conf_t *cf,
 void ngx_http_mtd_bearer_watch(ngx_http_mtd_bearer_t *bearer,
     ngx_log_t *log);
 ngx_http_mtd_bearer_entry_t *ngx_http_mtd_bearer_find(
-    ngx_http_mtd_bearer_t *bearer, const u_char *token, size_t len);
+    ngx_http_mtd_bearer_t *bearer, const u_char *token, size_t len,
+    time_t now);
 const mtd_bearer_t *ngx_http_mtd_bearer_keep(ngx_http_mtd_bearer_t *bearer,
     const mtd_bearer_t *told, const u_char *token, size_t len,
     ngx_log_t *log);

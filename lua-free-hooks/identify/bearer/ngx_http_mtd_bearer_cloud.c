@@ -121,7 +121,8 @@ ngx_http_mtd_bearer_ranges(ngx_conf_t *cf, ngx_http_mtd_bearer_cloud_t *cloud,
         return NGX_ERROR;
     }
 
-    fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
     len = 0;
     n = -1;
 

@@ -69,7 +69,10 @@ ngx_http_mtd_bearer_load(ngx_http_mtd_bearer_t *bearer, ngx_err_t *err,
     keys = NULL;
     *err = 0;
 
-    fd = ngx_open_file(bearer->path.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    /* a FIFO in its place must not be waited for */
+
+    fd = ngx_open_file(bearer->path.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
 
     if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
         *err = ngx_errno;
@@ -242,7 +245,7 @@ ngx_http_mtd_bearer_place(ngx_http_mtd_bearer_t *bearer, uint32_t hash)
 
 ngx_http_mtd_bearer_entry_t *
 ngx_http_mtd_bearer_find(ngx_http_mtd_bearer_t *bearer, const u_char *token,
-    size_t len)
+    size_t len, time_t now)
 {
     uint32_t                       hash;
     ngx_uint_t                     i;
@@ -261,7 +264,7 @@ ngx_http_mtd_bearer_find(ngx_http_mtd_bearer_t *bearer, const u_char *token,
         if (entry && entry->hash == hash && entry->len == len
             && ngx_memcmp(entry->data, token, len) == 0)
         {
-            return entry->bearer.until > ngx_time() ? entry : NULL;
+            return entry->bearer.until > now ? entry : NULL;
         }
     }
 

@@ -154,7 +154,11 @@ ngx_http_mtd_bearer_identify(ngx_http_request_t *r, ngx_uint_t protocol,
 }
 
 
-/* nginx itself refuses a second Authorization header */
+/*
+ * nginx itself refuses a second Authorization header.  A token that was
+ * valid when the request came stays so for it: a long poll whose device
+ * becomes a threat later is still that device's.
+ */
 
 ngx_int_t
 ngx_http_mtd_bearer_read(ngx_http_request_t *r, ngx_http_mtd_bearer_t *bearer,
@@ -179,7 +183,7 @@ ngx_http_mtd_bearer_read(ngx_http_request_t *r, ngx_http_mtd_bearer_t *bearer,
         return NGX_DECLINED;
     }
 
-    entry = ngx_http_mtd_bearer_find(bearer, token, len);
+    entry = ngx_http_mtd_bearer_find(bearer, token, len, r->start_sec);
 
     if (entry) {
         *told = &entry->bearer;
@@ -187,7 +191,7 @@ ngx_http_mtd_bearer_read(ngx_http_request_t *r, ngx_http_mtd_bearer_t *bearer,
     }
 
     rc = mtd_bearer_parse(&now, &bearer->rules, bearer->keys, token, len,
-                          ngx_time(), why);
+                          r->start_sec, why);
 
     *told = &now;
 
