@@ -846,7 +846,7 @@ ngx_http_mtd_init(ngx_conf_t *cf)
         ngx_http_mtd_private_init(cf);
     }
 
-    return ngx_http_mtd_conf_stores(cf, mmcf);
+    return ngx_http_mtd_stores(cf, mmcf);
 }
 
 

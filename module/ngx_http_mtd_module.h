@@ -180,18 +180,16 @@ struct ngx_http_mtd_ask_s {
 extern ngx_module_t  ngx_http_mtd_module;
 
 
-/* ngx_http_mtd_conf.c */
+/* ngx_http_mtd_store.c, ngx_http_mtd_policy.c: the blocks */
 
 char *ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-/* NGX_CONF_OK, or what is wrong with a parameter's value */
 
-char *ngx_http_mtd_text(ngx_str_t *value);
+/* once http {} is complete */
 
-ngx_int_t ngx_http_mtd_conf_stores(ngx_conf_t *cf,
-    ngx_http_mtd_main_conf_t *mmcf);
+ngx_int_t ngx_http_mtd_stores(ngx_conf_t *cf, ngx_http_mtd_main_conf_t *mmcf);
 
 /* ngx_http_mtd_request.c: what a request asks for, in canonical form */
 

@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_mtd_block.h"
 #include "ngx_http_mtd_topology.h"
 
 
@@ -44,7 +45,7 @@ ngx_http_mtd_set_server(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     servers = (ngx_array_t *) (p + cmd->offset);
     value = cf->args->elts;
 
-    rv = ngx_http_mtd_text(&value[1]);
+    rv = ngx_http_mtd_block_word(&value[1]);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -85,7 +86,7 @@ ngx_http_mtd_set_sentinel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
         last = value[i];
-        rv = ngx_http_mtd_text(&last);
+        rv = ngx_http_mtd_block_word(&last);
 
         if (rv == NGX_CONF_OK && i > 1
             && ngx_http_mtd_topology_has(&topology->sentinels, &last))

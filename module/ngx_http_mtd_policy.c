@@ -1,0 +1,271 @@
+
+/*
+ * Copyright (C) the ngx_http_mtd_module authors
+ */
+
+
+#include "ngx_http_mtd_module.h"
+#include "ngx_http_mtd_block.h"
+
+
+/* mtd_policy {} as it is written */
+
+typedef struct {
+    ngx_uint_t                 max_threat;
+    ngx_uint_t                 compliance;
+    ngx_uint_t                 grace;
+    ngx_uint_t                 missing_threat;
+    time_t                     max_age;
+    ngx_uint_t                 unknown_device;
+    ngx_uint_t                 unidentified;
+    ngx_uint_t                 unenrolled;
+    ngx_uint_t                 on_threat;
+    ngx_uint_t                 on_noncompliant;
+    ngx_uint_t                 store_failure;
+    ngx_uint_t                 bypass;
+    ngx_uint_t                 bind_user;
+} ngx_http_mtd_rules_t;
+
+
+static ngx_conf_enum_t  ngx_http_mtd_threats[] = {
+    { ngx_string("secured"), MTD_THREAT_SECURED },
+    { ngx_string("low"), MTD_THREAT_LOW },
+    { ngx_string("medium"), MTD_THREAT_MEDIUM },
+    { ngx_string("high"), MTD_THREAT_HIGH },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_http_mtd_required[] = {
+    { ngx_string("required"), 1 },
+    { ngx_string("ignored"), 0 },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_http_mtd_decisions[] = {
+    { ngx_string("block"), MTD_BLOCK },
+    { ngx_string("remediate"), MTD_REMEDIATE },
+    { ngx_string("allow"), MTD_ALLOW },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_http_mtd_refusals[] = {
+    { ngx_string("block"), MTD_BLOCK },
+    { ngx_string("remediate"), MTD_REMEDIATE },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_http_mtd_failures[] = {
+    { ngx_string("block"), MTD_BLOCK },
+    { ngx_string("allow"), MTD_ALLOW },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_threat_hint = {
+    "secured, low, medium or high", ngx_http_mtd_threats
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_required_hint = {
+    "required or ignored", ngx_http_mtd_required
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_decision_hint = {
+    "block, remediate or allow", ngx_http_mtd_decisions
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_refusal_hint = {
+    "block or remediate", ngx_http_mtd_refusals
+};
+
+static ngx_http_mtd_hint_t  ngx_http_mtd_failure_hint = {
+    "block or allow", ngx_http_mtd_failures
+};
+
+
+static ngx_command_t  ngx_http_mtd_policy_commands[] = {
+
+    { ngx_string("max_threat"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, max_threat),
+      &ngx_http_mtd_threat_hint },
+
+    { ngx_string("compliance"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, compliance),
+      &ngx_http_mtd_required_hint },
+
+    { ngx_string("grace"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, grace),
+      &ngx_http_mtd_block_switch },
+
+    { ngx_string("missing_threat"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, missing_threat),
+      &ngx_http_mtd_decision_hint },
+
+    { ngx_string("max_age"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_sec,
+      0,
+      offsetof(ngx_http_mtd_rules_t, max_age),
+      &ngx_http_mtd_block_time },
+
+    { ngx_string("unknown_device"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, unknown_device),
+      &ngx_http_mtd_decision_hint },
+
+    { ngx_string("unidentified"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, unidentified),
+      &ngx_http_mtd_decision_hint },
+
+    { ngx_string("unenrolled"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, unenrolled),
+      &ngx_http_mtd_decision_hint },
+
+    { ngx_string("on_threat"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, on_threat),
+      &ngx_http_mtd_refusal_hint },
+
+    { ngx_string("on_noncompliant"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, on_noncompliant),
+      &ngx_http_mtd_refusal_hint },
+
+    { ngx_string("store_failure"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, store_failure),
+      &ngx_http_mtd_failure_hint },
+
+    { ngx_string("bypass"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, bypass),
+      &ngx_http_mtd_block_switch },
+
+    { ngx_string("bind_user"),
+      NGX_CONF_TAKE1,
+      ngx_http_mtd_block_enum,
+      0,
+      offsetof(ngx_http_mtd_rules_t, bind_user),
+      &ngx_http_mtd_block_switch },
+
+      ngx_null_command
+};
+
+
+char *
+ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mtd_main_conf_t *mmcf = conf;
+
+    char                    *rv;
+    ngx_str_t               *value;
+    ngx_uint_t               i;
+    mtd_policy_t            *policy;
+    ngx_http_mtd_block_t     block;
+    ngx_http_mtd_rules_t     rules;
+    ngx_http_mtd_policy_t  **elt;
+
+    value = cf->args->elts;
+    elt = mmcf->policies.elts;
+
+    if (ngx_http_mtd_block_name(cf, &value[1]) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < mmcf->policies.nelts; i++) {
+        if (elt[i]->name.len == value[1].len
+            && ngx_memcmp(elt[i]->name.data, value[1].data, value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate mtd_policy \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    elt = ngx_array_push(&mmcf->policies);
+    if (elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *elt = ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_policy_t));
+    if (*elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (*elt)->name = value[1];
+
+    /* all of it is NGX_CONF_UNSET in the types of its members */
+
+    ngx_memset(&rules, 0xff, sizeof(ngx_http_mtd_rules_t));
+
+    block.name = "mtd_policy";
+    block.commands = ngx_http_mtd_policy_commands;
+    block.conf = &rules;
+
+    rv = ngx_http_mtd_block_parse(cf, &block);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    ngx_conf_init_uint_value(rules.max_threat, MTD_THREAT_LOW);
+    ngx_conf_init_uint_value(rules.compliance, 1);
+    ngx_conf_init_uint_value(rules.grace, 1);
+    ngx_conf_init_uint_value(rules.missing_threat, MTD_REMEDIATE);
+    ngx_conf_init_value(rules.max_age, 0);
+    ngx_conf_init_uint_value(rules.unknown_device, MTD_BLOCK);
+    ngx_conf_init_uint_value(rules.unidentified, MTD_BLOCK);
+    ngx_conf_init_uint_value(rules.unenrolled, MTD_ALLOW);
+    ngx_conf_init_uint_value(rules.on_threat, MTD_REMEDIATE);
+    ngx_conf_init_uint_value(rules.on_noncompliant, MTD_REMEDIATE);
+    ngx_conf_init_uint_value(rules.store_failure, MTD_BLOCK);
+    ngx_conf_init_uint_value(rules.bypass, 1);
+    ngx_conf_init_uint_value(rules.bind_user, 0);
+
+    policy = &(*elt)->policy;
+
+    policy->max_threat = rules.max_threat;
+    policy->compliance = rules.compliance;
+    policy->grace = rules.grace;
+    policy->missing_threat = rules.missing_threat;
+    policy->max_age = rules.max_age;
+    policy->unknown_device = rules.unknown_device;
+    policy->unidentified = rules.unidentified;
+    policy->unenrolled = rules.unenrolled;
+    policy->on_threat = rules.on_threat;
+    policy->on_noncompliant = rules.on_noncompliant;
+    policy->store_failure = rules.store_failure;
+    policy->bypass = rules.bypass;
+    policy->bind_user = rules.bind_user;
+
+    mmcf->bind_user |= rules.bind_user;
+
+    return NGX_CONF_OK;
+}
