@@ -349,6 +349,10 @@ ngx_http_mtd_bearer_cleanup(void *data)
 {
     ngx_http_mtd_bearer_t *bearer = data;
 
+    if (bearer->event.timer_set) {
+        ngx_del_timer(&bearer->event);
+    }
+
     ngx_http_mtd_bearer_forget(bearer);
 
     if (bearer->cache) {
