@@ -171,7 +171,9 @@ ngx_http_mtd_bearer_check(ngx_event_t *ev)
                || bearer->file.size != ngx_file_size(&fi)
                || bearer->file.uniq != ngx_file_uniq(&fi));
 
-    if (!changed && bearer->file.read > ngx_file_mtime(&fi)) {
+    if (!changed && (bearer->file.read > bearer->file.mtime
+                     || bearer->file.mtime > ngx_time()))
+    {
         return;
     }
 
