@@ -68,7 +68,8 @@ typedef struct {
  * ActiveSync id of 16 bytes), both are candidates, and the stricter of the
  * records found is decided on.  user is a UPN that the request has proved,
  * as a token or a certificate does; it may be there when a hook declines, and
- * is read before the next hook is called.
+ * is read before the next hook is called.  authorization is set if it is the
+ * Authorization header that has proved it.
  */
 
 typedef struct {
@@ -76,6 +77,7 @@ typedef struct {
     ngx_http_mtd_candidate_t   candidate[NGX_HTTP_MTD_CANDIDATES];
     const char                *why;         /* static text, for the log */
     ngx_str_t                  user;        /* 1.2, who has proved it */
+    unsigned                   authorization:1;     /* 1.2, by that header */
 } ngx_http_mtd_identity_t;
 
 
@@ -115,8 +117,8 @@ typedef struct {
      * NGX_HTTP_MTD_DEFERRED if another gate has decided on this client, or
      * NGX_ERROR, which refuses like MALFORMED: what a request can cause
      * never becomes an allow.  Called at most once for each decision; id is
-     * not initialised except n == 0, why == NULL and user.len == 0, and is
-     * the caller's.  May be NULL.
+     * not initialised except n == 0, why == NULL, user.len == 0 and
+     * authorization == 0, and is the caller's.  May be NULL.
      */
     ngx_int_t          (*identify)(ngx_http_request_t *r, ngx_uint_t protocol,
                                    ngx_http_mtd_identity_t *id);

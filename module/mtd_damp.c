@@ -141,12 +141,11 @@ mtd_damp_refused(mtd_damp_t *damp, uint32_t now)
 unsigned
 mtd_damp_wait(const mtd_damp_t *damp, uint32_t now)
 {
-    unsigned  seconds, quiet;
+    unsigned  quiet;
 
-    seconds = mtd_damp_seconds(mtd_damp_count(damp, now));
     quiet = (now > damp->seen) ? now - damp->seen : 0;
 
-    return (seconds > quiet) ? seconds - quiet : 0;
+    return (damp->wait > quiet) ? damp->wait - quiet : 0;
 }
 
 

@@ -39,6 +39,7 @@ typedef struct {
     uint32_t     more;              /* in it, without a line */
     uint16_t     lines;
     uint16_t     count;
+    uint32_t     wait;              /* seconds that it was told to, by you */
 } mtd_damp_t;
 
 

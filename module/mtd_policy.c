@@ -14,7 +14,7 @@
 
 static mtd_verdict_t mtd_policy_decide(const mtd_policy_t *policy,
     const mtd_facts_t *facts, const mtd_record_t *rec, uint32_t now);
-static int mtd_policy_bypassed(unsigned reason);
+static int mtd_policy_bypassed(unsigned reason, const mtd_record_t *rec);
 static int mtd_policy_request(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_facts_t *facts);
 static int mtd_policy_lookup(mtd_verdict_t *v, const mtd_policy_t *policy,
@@ -46,7 +46,7 @@ mtd_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
     v = mtd_policy_decide(policy, facts, rec, now);
 
     if (v.decision != MTD_ALLOW && facts->bypass && policy && policy->bypass
-        && mtd_policy_bypassed(v.reason))
+        && mtd_policy_bypassed(v.reason, rec))
     {
         mtd_policy_set(&v, MTD_ALLOW, MTD_REASON_BYPASS);
     }
@@ -86,12 +86,16 @@ mtd_policy_decide(const mtd_policy_t *policy, const mtd_facts_t *facts,
 /*
  * What is held against a device, or not known of it.  What is wrong with the
  * request itself, and what the administrator has said of this very device,
- * is no part of an emergency.
+ * or may have where that cannot be read, is no part of an emergency.
  */
 
 static int
-mtd_policy_bypassed(unsigned reason)
+mtd_policy_bypassed(unsigned reason, const mtd_record_t *rec)
 {
+    if (rec && rec->damaged) {
+        return 0;
+    }
+
     switch (reason) {
 
     case MTD_REASON_UNIDENTIFIED:

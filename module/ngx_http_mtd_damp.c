@@ -37,7 +37,9 @@ static void ngx_http_mtd_damp_handler(ngx_event_t *ev);
 static void ngx_http_mtd_damp_told(mtd_damp_t *damp, uint32_t more);
 
 
-static mtd_damp_t   ngx_http_mtd_damps[MTD_DAMP_ENTRIES];
+/* two tables: a flood of unknown ids must not drive out its own client */
+
+static mtd_damp_t   ngx_http_mtd_damps[2][MTD_DAMP_ENTRIES];
 static ngx_event_t  ngx_http_mtd_damp_event;
 
 
@@ -62,8 +64,11 @@ ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
             /* not all at the same time */
 
-            ctx->retry_after = seconds - ngx_random() % (seconds / 2 + 1);
+            seconds -= ngx_random() % (seconds / 2 + 1);
+            ctx->retry_after = seconds;
         }
+
+        damp->wait = seconds;
     }
 
     if (line && !ctx->known) {
@@ -80,7 +85,7 @@ ngx_http_mtd_damped(const mtd_hash_t *device)
 {
     mtd_damp_t  *damp;
 
-    damp = mtd_damp_find(ngx_http_mtd_damps, NGX_HTTP_MTD_DAMP_DEVICE,
+    damp = mtd_damp_find(ngx_http_mtd_damps[0], NGX_HTTP_MTD_DAMP_DEVICE,
                          device->word[0]);
 
     return damp && mtd_damp_wait(damp, ngx_time());
@@ -95,7 +100,9 @@ ngx_http_mtd_damp_line(ngx_http_request_t *r, uint32_t kind, uint64_t key,
     mtd_damp_t  old;
     ngx_uint_t  lines, line;
 
-    *damp = mtd_damp_get(ngx_http_mtd_damps, kind, key, ngx_time(), &old);
+    *damp = mtd_damp_get(
+                  ngx_http_mtd_damps[kind != NGX_HTTP_MTD_DAMP_DEVICE],
+                  kind, key, ngx_time(), &old);
 
     ngx_http_mtd_damp_told(&old, old.more);
 
@@ -177,9 +184,9 @@ ngx_http_mtd_damp_flush(void)
 {
     mtd_damp_t  *damp, *last;
 
-    damp = ngx_http_mtd_damps;
+    damp = ngx_http_mtd_damps[0];
 
-    for (last = damp + MTD_DAMP_ENTRIES; damp < last; damp++) {
+    for (last = damp + 2 * MTD_DAMP_ENTRIES; damp < last; damp++) {
         ngx_http_mtd_damp_told(damp, damp->more);
         damp->more = 0;
     }

@@ -250,15 +250,13 @@ ngx_http_mtd_identify_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     if (n) {
         rc = ngx_http_mtd_find(r, ctx, mlcf, id, n, done);
 
-    } else if (ctx->verdict.reason == MTD_REASON_BYPASS) {
+    } else {
 
-        /* it had none in the first place */
+        /* it had none in the first place, or it counts no more */
 
+        ctx->source = NGX_MTD_LOOKUP_NONE;
         ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
         rc = NGX_OK;
-
-    } else {
-        rc = NGX_DECLINED;
     }
 
     ngx_http_mtd_return_variables(r, ctx);
@@ -400,13 +398,16 @@ ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ctx->user_known = 0;
     ctx->user_several = 0;
     ctx->user_unread = 0;
+    ctx->user_authorized = 0;
     ctx->facts.deferred = 0;
+    ctx->facts.unidentified = 0;
 
     for (i = 0; i < mscf->identify->nelts; i++) {
 
         id[n].n = 0;
         id[n].why = NULL;
         id[n].user.len = 0;
+        id[n].authorization = 0;
 
         rc = hook[i]->identify(r, ctx->endpoint->protocol, &id[n]);
 

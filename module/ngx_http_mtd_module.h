@@ -160,6 +160,7 @@ typedef struct {
     unsigned                      user_known:1;
     unsigned                      user_several:1;
     unsigned                      user_unread:1;
+    unsigned                      user_authorized:1;    /* by that header */
     unsigned                      early:1;      /* a variable was asked for
                                                    before the record */
 } ngx_http_mtd_ctx_t;
@@ -234,8 +235,7 @@ ngx_int_t ngx_http_mtd_identify(ngx_http_request_t *r,
 
 /*
  * The same for a request that was allowed, decided on once more.  NGX_AGAIN:
- * done will be called, and then calls _identified_again(); NGX_DECLINED: no
- * hook finds an identity any more.
+ * done will be called, and then calls _identified_again().
  */
 
 ngx_int_t ngx_http_mtd_identify_again(ngx_http_request_t *r,

@@ -305,9 +305,9 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 
     default:
 
-        /* no identity any more, or no memory: no reason to end it */
+        /* no memory: no reason to end it */
 
-        opens->unsure |= (rc == NGX_ERROR);
+        opens->unsure = 1;
         *ctx = before;
     }
 }

@@ -27,6 +27,8 @@ ngx_http_mtd_user_told(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     user.data = id->user.data;
     user.len = id->user.len;
 
+    ctx->user_authorized |= id->authorization;
+
     ngx_http_mtd_user_add(r, ctx, &user);
 }
 
@@ -63,7 +65,7 @@ ngx_http_mtd_user_header(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
         /* a token whose user no hook tells may be anybody's */
 
-        ctx->user_unread |= !ctx->user_known;
+        ctx->user_unread |= !ctx->user_authorized;
         return;
 
     case MTD_AUTHORIZATION_MALFORMED:
@@ -117,7 +119,9 @@ ngx_http_mtd_user_mismatch(ngx_http_mtd_ctx_t *ctx, const mtd_record_t *rec)
         return "the request names different users";
     }
 
-    if (rec == NULL) {
+    /* whose a damaged record is cannot be told, and it never allows */
+
+    if (rec == NULL || rec->damaged) {
         return NULL;
     }
 

@@ -385,6 +385,7 @@ ngx_http_mtd_device_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     id.n = 0;
     id.why = NULL;
     id.user.len = 0;
+    id.authorization = 0;
 
     if (ctx->hook->identify(r->main, ctx->endpoint->protocol, &id) != NGX_OK
         || id.n == 0)

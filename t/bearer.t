@@ -239,3 +239,28 @@ my ($body) = $text =~ /\r\n\r\n(.*)/s;
 cmp_ok length $body, '<', 600, 'the request is ended';
 like error_log(), qr/mtd remediate: compromised, an open request was ended/,
      'the log says so';
+
+=== TEST 13: its key goes, then its device is a threat: an open request
+--- location: proxy_buffering off;
+--- backend: limit_rate 10; return 200 "........................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................................";
+--- then
+trusted();
+redis('HSET', key('device:d1'), 'threat', 'secured');
+my $right = "Authorization: Bearer $token{right}";
+ok until_true(sub { http('HEAD', '/x', $right)->{'x-is'}
+                    eq 'allow secured_enough' }), 'secured';
+my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                   PeerPort => server_port(), Timeout => 10);
+print $socket "GET /x HTTP/1.0\r\nHost: localhost\r\n$right\r\n\r\n";
+like scalar(<$socket>), qr/ 200 /, 'allowed, and slow';
+rename JWT::file('jwks.json'), JWT::file('saved.json');
+write_keys('jwks.json', new => 'rsa');
+ok until_true(sub { http('HEAD', '/x', $right)->{'x-is'}
+                    eq 'block unidentified' }), 'the key is gone';
+redis('HSET', key('device:d1'), 'threat', 'compromised');
+my $text = do { local $/; <$socket> };
+rename JWT::file('saved.json'), JWT::file('jwks.json');
+my ($body) = $text =~ /\r\n\r\n(.*)/s;
+cmp_ok length $body, '<', 600, 'the request is ended';
+like error_log(), qr/mtd block: unidentified, an open request was ended/,
+     'the log says so';

@@ -38,7 +38,8 @@ trusted();
 bypass(600);
 until_told('high', 'allow bypass');
 is told($_), 'allow bypass', $_
-    for qw(rooted silent old loose over app damaged stranger);
+    for qw(rooted silent old loose over app stranger);
+is told('damaged'), 'block threat_missing', 'which may have been a block';
 is http('GET', '/x')->{'x-is'}, 'allow bypass', 'no identity';
 is told('good'), 'allow secured_enough', 'what passes anyway keeps its reason';
 is told('lucky'), 'allow admin_allow', '... this, too';

@@ -9,10 +9,13 @@ use MIME::Base64;
 write_keys('jwks.json', rsa => 'rsa');
 
 our %token = (
-    cp1    => token(xms_cc => [ 'x', 'cp1' ]),
+    cp1    => token(xms_cc => [ 'x', 'cp1' ], iat => time - 600),
+    fresh  => token(xms_cc => [ 'cp1' ], iat => time - 60),
+    timeless => token(xms_cc => [ 'cp1' ], iat => undef, nbf => undef),
     plain  => token(),
     other  => token(xms_cc => [ 'CP1', 'cp12' ]),
-    nobody => token(xms_cc => [ 'cp1' ], deviceid => undef),
+    nobody => token(xms_cc => [ 'cp1' ], deviceid => undef,
+                    iat => time - 600),
     old    => token(xms_cc => [ 'cp1' ], exp => time - 70),
 );
 
@@ -70,7 +73,7 @@ is $answer->{status}, 401, 'in ActiveSync, too';
 
 === TEST 2: others get the refusal of their protocol
 --- then
-for my $token (qw(plain other)) {
+for my $token (qw(plain other fresh timeless)) {
     my $answer = ask($token);
     is $answer->{status}, 500, "$token: a SOAP fault";
     is $answer->{'www-authenticate'}, undef, "$token: no challenge";

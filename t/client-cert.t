@@ -149,6 +149,9 @@ is by('alice', '--user', 'alice@example.com:x'),
    'allow secured_enough, allow secured_enough', 'and Basic';
 is by('alice', '--user', 'bob@example.com:x'),
    'block identity_mismatch, block identity_mismatch', 'and another of Basic';
+is by('alice', '-H', 'Authorization: Bearer of.some.body'),
+   'block identity_mismatch, block identity_mismatch',
+   'and a token that may be another\'s';
 is by('nobody', '--user', 'alice@example.com:x'),
    'block identity_mismatch, block identity_mismatch',
    'two users of no device';

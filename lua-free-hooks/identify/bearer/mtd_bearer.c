@@ -170,6 +170,7 @@ mtd_bearer_times(mtd_bearer_t *bearer, const mtd_bearer_rules_t *rules,
     }
 
     bearer->until = expires + rules->leeway;
+    bearer->issued = issued ? issued : from;
 
     if (now >= bearer->until) {
         *why = "the token has expired";
@@ -365,6 +366,7 @@ static void
 mtd_bearer_empty(mtd_bearer_t *bearer)
 {
     bearer->until = 0;
+    bearer->issued = 0;
     bearer->cp1 = 0;
     bearer->device_len = 0;
     bearer->user_len = 0;

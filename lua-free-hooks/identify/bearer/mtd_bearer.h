@@ -46,6 +46,7 @@ typedef struct {
 
 typedef struct {
     int64_t          until;         /* Unix seconds, with leeway */
+    int64_t          issued;        /* iat, else nbf, else 0 */
     unsigned         cp1:1;         /* the client can be challenged */
     size_t           device_len;
     size_t           user_len;

@@ -14,6 +14,14 @@
 #include "ngx_http_mtd_bearer.h"
 
 
+/*
+ * Seconds: who comes back with a token that is younger has been challenged
+ * already, and is told what the protocol has for it, not sent in circles.
+ */
+
+#define NGX_HTTP_MTD_BEARER_CHALLENGED   300
+
+
 static ngx_uint_t ngx_http_mtd_bearer_of_device(ngx_uint_t reason);
 
 
@@ -37,7 +45,9 @@ ngx_http_mtd_bearer_challenge(ngx_http_request_t *r,
         || verdict->status != NGX_HTTP_FORBIDDEN
         || !ngx_http_mtd_bearer_of_device(verdict->reason)
         || ngx_http_mtd_bearer_read(r, bearer, &told, &why) != MTD_BEARER_OK
-        || !told->cp1)
+        || !told->cp1
+        || told->issued == 0
+        || ngx_time() - told->issued < NGX_HTTP_MTD_BEARER_CHALLENGED)
     {
         return NGX_DECLINED;
     }

@@ -125,6 +125,7 @@ ngx_http_mtd_bearer_identify(ngx_http_request_t *r, ngx_uint_t protocol,
 
     id->user.data = (u_char *) told->user;
     id->user.len = told->user_len;
+    id->authorization = 1;
 
     if (rc != MTD_BEARER_OK) {
         return NGX_DECLINED;
