@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 my $master = server();
 my @replicas = map { server('--replicaof', "127.0.0.1 $master->{port}") } 1, 2;
 
-$master->device('good');
+$master->device($_) for qw(good one two three four);
 ok(wait_for(sub { linked() }), 'two replicas');
 
 
@@ -38,11 +38,11 @@ my $flushes = status()->{stores}{r}{counters}{flushes};
 
 ok(wait_for(sub { told('good') eq 'remediate threat_level HIT' }), 'known');
 $replicas[0]->do(qw(REPLICAOF NO ONE));
-$replicas[0]->do('HSET', 'mtd:device:good', 'threat', 'compromised');
-ok(wait_for(sub { told('good') =~ /^remediate compromised|^block compromised/ }),
+$master->device('one', threat => 'highSeverity');
+ok(wait_for(sub { told('one') eq 'allow secured_enough HIT' }),
    'it goes its own way');
 $replicas[0]->do('REPLICAOF', '127.0.0.1', $master->{port});
-ok(wait_for(sub { told('good') =~ /^remediate threat_level/ }, 20),
+ok(wait_for(sub { told('one') =~ /^remediate threat_level/ }, 20),
    'after a full resync it says what the master does');
 cmp_ok(status()->{stores}{r}{counters}{flushes}, '>', $flushes, '... and flushed');
 ok(wait_for(sub { linked() }), 'two replicas again');
@@ -73,9 +73,11 @@ my $asked = $master->info('commandstats', 'cmdstat_hmget');
 $read->signal('KILL');
 ok(wait_for(sub { one('replica') && (addresses())[0] eq $other->at }),
    'it is gone: the other one');
-ok(wait_for(sub { all_trusted() }), '... is believed');
-$master->device('good', threat => 'secured');
-ok(wait_for(sub { told('good') =~ /^allow/ }, 2), '... and tells');
+ok(wait_for(sub { all_trusted() }), '... is told of changes');
+ok(wait_for(sub { told('two') eq 'allow secured_enough HIT' }),
+   '... and believed');
+$master->device('two', threat => 'highSeverity');
+ok(wait_for(sub { told('two') =~ /^remediate threat_level/ }, 2), '... and tells');
 is($master->info('commandstats', 'cmdstat_hmget'), $asked,
    'the master was not asked');
 
@@ -83,8 +85,8 @@ is($master->info('commandstats', 'cmdstat_hmget'), $asked,
 
 $other->signal('STOP');
 ok(wait_for(sub { one('master') }, 20), 'none is left: the master');
-$master->device('good', threat => 'mediumSeverity');
-ok(wait_for(sub { all_trusted() && told('good') =~ /^remediate threat_level/ }, 5),
+$master->device('three', threat => 'highSeverity');
+ok(wait_for(sub { all_trusted() && told('three') =~ /^remediate threat_level/ }),
    '... is asked and believed');
 
 # one is back
@@ -102,9 +104,10 @@ ok(wait_for(sub { one('replica') && all_trusted() }, 20), '... one of which is r
 ($at) = addresses();
 ($read) = grep { $_->at eq $at } @replicas;
 $read->do('REPLICAOF', '127.0.0.1', 1);
-$master->device('good', threat => 'secured');
-ok(wait_for(sub { told('good') =~ /^allow/ && !grep { $_ eq $at } addresses() },
-            20), 'one that has lost its master is left');
+$master->device('four', threat => 'highSeverity');
+ok(wait_for(sub { told('four') =~ /^remediate threat_level/
+                  && !grep { $_ eq $at } addresses() }, 20),
+   'one that has lost its master is left');
 
 is(alerts(), '', 'nothing is wrong');
 
@@ -115,7 +118,7 @@ sub http {
     my ($where) = @_;
 
     return <<"END";
-mtd_redis r { $where zone 1m; fresh 1h; stale 2h; }
+mtd_redis r { $where zone 1m; fresh 1h; stale 2h; timeout 2s; }
 mtd_policy p { }
 server {
     listen unix:$dir/gate.sock;
