@@ -339,7 +339,7 @@ sub configuration {
 
     my $load = $module && !$conf{stock} ? "load_module $module;" : '';
     my $decided = $conf{stock} ? '- - -'
-                               : '\$mtd_decision \$mtd_reason \$mtd_lookup';
+                               : '$mtd_decision $mtd_reason $mtd_lookup';
 
     $conf{main} //= '';
 
