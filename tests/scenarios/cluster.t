@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use constant {
-    DEVICES => 300,
+    DEVICES => 150,
     BATCH => 128,               # slots that are on their way at once
     TIMEOUT => 1000             # ms, cluster-node-timeout
 };
@@ -54,6 +54,22 @@ for my $master (@masters) {
     ok(wait_for(sub { decided($n, 'remediate threat_level') }, 2),
        "a change on $master->{port} counts");
     $master->do('HSET', "mtd:device:d$n", 'threat', 'secured');
+}
+
+
+# a change that nobody was told of, because the link to that master was cut
+
+for my $master (@masters) {
+    my ($n) = grep { $_ % 3 && $owner{slot("mtd:device:d$_")} == $master }
+              0 .. DEVICES - 1;
+
+    $master->pipeline([ qw(CLIENT KILL TYPE pubsub) ],
+                      [ 'HSET', "mtd:device:d$n", 'threat', 'highSeverity' ]);
+    ok(wait_for(sub { decided($n, 'remediate threat_level') }, 2),
+       "a change that $master->{port} could not tell counts, too");
+    $master->do('HSET', "mtd:device:d$n", 'threat', 'secured');
+    ok(wait_for(sub { all_trusted() && decided($n, 'allow secured_enough') }, 20),
+       '... and all is as before');
 }
 
 
@@ -139,6 +155,16 @@ ok(wait_for(sub { decided($half, 'remediate threat_level') }, 2),
    '... and tells of changes');
 $to->do('HSET', "mtd:device:d$half", 'threat', 'secured');
 ok(wait_for(sub { right(0 .. DEVICES - 1) && all_trusted() }), 'all is right');
+
+
+# break glass: a key like others, of one of the masters
+
+is(told_of('nobody'), 'block unknown_device', 'no bypass');
+cluster_do($masters[0], 'HSET', 'mtd:bypass', 'until', int time + 60, 'by', 'root');
+cluster_do($masters[0], 'EXPIRE', 'mtd:bypass', 60);
+ok(wait_for(sub { told_of('nobody') eq 'allow bypass' }), 'a bypass');
+cluster_do($masters[0], 'HSET', 'mtd:bypass', 'until', int time - 1);
+ok(wait_for(sub { told_of('nobody') eq 'block unknown_device' }), '... is over');
 
 
 # one is killed: its devices only are decided by what is known, or not at all
