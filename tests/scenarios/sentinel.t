@@ -61,6 +61,11 @@ my @planned;
 for my $round (1 .. $rounds) {
     settled() or die 'the Sentinels do not agree';
 
+    # an old master may go on for seconds, its clients with it, but for word of
+    # a new one
+
+    pace(10000);
+
     my ($watch, $device) = (watch(), known_device());
     my $before = status()->{stores}{r}{reasons}{store_unavailable};
 
@@ -68,6 +73,8 @@ for my $round (1 .. $rounds) {
         or die 'no failover';
     push @planned, right($watch, $device);
     $rounds > 2 and diag("planned $round: $planned[-1] ms");
+
+    pace(200);
 
     is(status()->{stores}{r}{reasons}{store_unavailable} - $before, 0,
        "planned $round: nobody is refused");
@@ -213,6 +220,11 @@ server {
 }
 END
 }
+
+
+# how often the Sentinels look at the servers, ms
+
+sub pace { $_->do(qw(SENTINEL DEBUG info-period), $_[0]) for @sentinels }
 
 
 # each Sentinel knows both replicas as healthy, and the others
