@@ -19,7 +19,7 @@ use POSIX ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-    server sentinel cluster known cluster_do gate_user child seen ask_worker worker_links held
+    port server sentinel cluster known cluster_do gate_user child seen ask_worker worker_links held
 );
 
 my $owner = $$;
@@ -192,17 +192,19 @@ sub start {
 }
 
 
-# one that knows the masters that are given as NAME => server
+# one that knows the masters that are given as NAME => server; of conf are
+# more lines of its configuration
 
 sub sentinel {
     my ($quorum, $down, %masters) = @_;
+    my $more = delete $masters{conf} // '';
     my $self = bless { port => port() }, 'Servers';
     my $own = "$home/$self->{port}";
 
     mkdir $own;
     $self->{log} = "$own/log";
     spew("$own/conf", join '', "port $self->{port}\n", "bind 127.0.0.1\n",
-         "dir $own\n",
+         "dir $own\n", $more,
          map { "sentinel monitor $_ 127.0.0.1 $masters{$_}{port} $quorum\n"
                . "sentinel down-after-milliseconds $_ $down\n"
                . "sentinel failover-timeout $_ 3000\n" } keys %masters);

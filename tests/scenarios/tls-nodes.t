@@ -1,0 +1,149 @@
+#!/usr/bin/perl
+
+# Sentinels and a cluster that speak TLS: each server that is found must be
+# who its address says, or who ssl_name says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Servers;
+use Test::More;
+
+certificate('ca', '/CN=ca');
+certificate('here', '/CN=x', 'ca', 'DNS:redis.test,IP:127.0.0.1');
+certificate('there', '/CN=x', 'ca', 'DNS:there.test,IP:127.0.0.2');
+
+my $ca = "ssl on; ssl_trusted_certificate $dir/ca.crt;";
+
+
+# a Sentinel and its master
+
+my ($at, $sentinel) = (Servers::port(), Servers::port());
+my $master = server(tls($at, 'here'));
+
+sentinel(1, 5000, mymaster => { port => $at }, conf => join '', map { "$_\n" }
+         "tls-port $sentinel", 'tls-replication yes', 'tls-auth-clients no',
+         "tls-cert-file $dir/here.crt", "tls-key-file $dir/here.key",
+         "tls-ca-cert-file $dir/ca.crt");
+$master->device('good');
+
+gate(http => http("sentinel mymaster 127.0.0.1:$sentinel; $ca"));
+ok(wait_for(sub { told() eq 'allow secured_enough' }), 'by a Sentinel');
+is(status()->{stores}{r}{nodes}[0]{address}, "127.0.0.1:$at", '... with TLS');
+ok(wait_for(sub { status()->{stores}{r}{trusted} }), '... and told of changes');
+
+fresh("sentinel mymaster 127.0.0.1:$sentinel; $ca ssl_name other.test;");
+ok(wait_for(sub { error_log() =~ /\(sentinel\): its certificate is for another name/ }),
+   'another name: the Sentinel is not asked');
+is(told('stranger'), 'block store_unavailable', '... and nobody else');
+
+
+# a master who is another one than the Sentinel says
+
+$master->signal('KILL');
+$master->{options} = [ tls($at, 'there') ];
+$master->start;
+$master->device('good');
+fresh("sentinel mymaster 127.0.0.1:$sentinel; $ca");
+ok(wait_for(sub { error_log() =~ /\(data\): its certificate is for another address/ }),
+   'another address: the master is not asked');
+is(told('stranger'), 'block store_unavailable', '... and nobody else');
+
+
+# a cluster
+
+my $node = Servers::port();
+my ($one) = cluster(1, tls($node, 'here'), '--tls-cluster', 'yes');
+
+$one->device('good');
+fresh("cluster on; server 127.0.0.1:$node; $ca");
+ok(wait_for(sub { told() eq 'allow secured_enough' }), 'a cluster');
+is(status()->{stores}{r}{nodes}[0]{address}, "127.0.0.1:$node", '... with TLS');
+
+fresh("cluster on; server 127.0.0.1:$node; $ca ssl_name redis.test;");
+ok(wait_for(sub { told() eq 'allow secured_enough' }), '... with one name');
+
+fresh("cluster on; server 127.0.0.1:$node; $ca ssl_name other.test;");
+ok(wait_for(sub { error_log() =~ /unavailable \(cluster\)/ }), '... or another');
+is(told('stranger'), 'block store_unavailable', '... which is not asked');
+
+is(alerts(), '', 'nothing is wrong');
+
+done_testing();
+
+
+sub http {
+    my ($where) = @_;
+
+    return <<"END";
+mtd_redis r { $where zone 1m; timeout 2s; }
+mtd_policy p { }
+server {
+    listen unix:$dir/gate.sock;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    location / { empty_gif; }
+    location = /status { mtd_status; }
+}
+END
+}
+
+
+# other workers, and an empty log
+
+sub fresh {
+    my ($where) = @_;
+    my %old = map { $_ => 1 } workers();
+
+    open my $log, '>', "$dir/logs/error.log" or die $!;
+    gate(reload => 1, http => http($where));
+    wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
+        or die 'the workers are the old ones';
+}
+
+
+sub told {
+    my ($device) = @_;
+    my $answer = get('/x?device=' . ($device || 'good')) or return 'no answer';
+
+    return $answer->{'x-is'};
+}
+
+
+sub tls {
+    my ($port, $name) = @_;
+
+    return ('--tls-port', $port, '--tls-cert-file', "$dir/$name.crt",
+            '--tls-key-file', "$dir/$name.key", '--tls-ca-cert-file',
+            "$dir/ca.crt", '--tls-auth-clients', 'no');
+}
+
+
+sub certificate {
+    my ($name, $subject, $ca, $names) = @_;
+    my @key = ('openssl', 'req', '-newkey', 'rsa:2048', '-nodes', '-subj',
+               $subject, '-keyout', "$dir/$name.key");
+
+    if (!$ca) {
+        quiet(@key, '-x509', '-days', 2, '-out', "$dir/$name.crt");
+        return;
+    }
+
+    spew("$dir/$name.ext", "subjectAltName=$names\n");
+    quiet(@key, '-out', "$dir/$name.csr");
+    quiet('openssl', 'x509', '-req', '-in', "$dir/$name.csr", '-days', 2,
+          '-CA', "$dir/$ca.crt", '-CAkey', "$dir/$ca.key", '-CAcreateserial',
+          '-extfile', "$dir/$name.ext", '-out', "$dir/$name.crt");
+}
+
+
+sub quiet {
+    my (@command) = @_;
+
+    system('sh', '-c', '"$@" >/dev/null 2>&1', 'sh', @command) == 0
+        or die "@command\n";
+}
