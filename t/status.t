@@ -208,3 +208,28 @@ Content-Type: text/plain
 refusing
 --- then
 is http('POST', '/health')->{status}, 405, 'nothing is posted to it';
+
+=== TEST 15: how far the preload is
+--- device
+d1 threat=secured compliance=compliant
+--- store: preload on;
+--- request
+GET /status
+--- then
+my $state = sub { status()->{stores}{r}{preload}{state} };
+ok until_true(sub { $state->() eq 'done' }), 'done' or diag $state->();
+promtool();
+my $keys = status()->{stores}{r}{preload}{keys};
+my $m = metrics();
+is $m->{mtd_preload}{value}{'mtd_preload{store="r",state="done"}'}, 1, 'done';
+is $m->{mtd_preload}{value}{'mtd_preload{store="r",state="running"}'}, 0, '... and nothing else';
+is $m->{mtd_preload_keys}{value}{'mtd_preload_keys{store="r"}'}, $keys, 'keys';
+is told('d1'), 'allow secured_enough', 'a device';
+
+=== TEST 16: without preload and state
+--- request
+GET /status
+--- then
+my $store = status()->{stores}{r};
+ok !exists $store->{preload}, 'no preload';
+ok !exists $store->{state}, 'no state';

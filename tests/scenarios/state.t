@@ -204,6 +204,10 @@ ok(wait_for(sub { status()->{stores}{r}{state}{written} }, 30),
    'it is written while it runs');
 is(status()->{stores}{r}{state}{devices}, 1, '... with what is known');
 
+like(get('/status?format=prometheus')->{body},
+     qr/^mtd_state_written_timestamp_seconds\{store="r"\} [1-9]\d+$/m,
+     '... as the metric says');
+
 rename "$dir/state", "$dir/state.gone" or die $!;
 is(told('bad'), 'remediate threat_level MISS', 'something has changed');
 ok(wait_for(sub { error_log() =~ /state ".*" of mtd_redis "r" cannot be written: open\(\) failed/ }, 30),
