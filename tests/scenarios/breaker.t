@@ -159,7 +159,8 @@ sub fill {
 
 sub http {
     return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 4m; unknown 100ms; }
+mtd_redis r { server unix:$dir/redis.sock; zone 4m; unknown 100ms;
+    connect_timeout 10s; }
 mtd_policy p { }
 server {
     listen unix:$dir/gate.sock;
