@@ -44,6 +44,18 @@ typedef struct {
 } ngx_mtd_name_t;
 
 
+/*
+ * An unknown id where names are pseudonyms: its address does not follow from
+ * the name that an invalidation brings, so its generation is looked at.
+ */
+
+typedef struct {
+    mtd_entry_t      entry;
+    uint32_t         slot;                  /* of generations */
+    uint32_t         generation;
+} ngx_mtd_unknown_t;
+
+
 struct ngx_mtd_zone_sh_s {
     mtd_hash_key_t   key;
     uint64_t         valid_from;
@@ -203,7 +215,9 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
     p = sh->tables;
 
     part = sh->size / 16 & ~((size_t) MTD_TABLE_BUCKET - 1);
-    mtd_table_init(&zone->unknown, p, part, sizeof(mtd_entry_t), 0);
+    mtd_table_init(&zone->unknown, p, part, zone->secret.len
+                                            ? sizeof(ngx_mtd_unknown_t)
+                                            : sizeof(mtd_entry_t), 0);
     p += part;
 
     size = sh->size - part;
@@ -251,10 +265,17 @@ ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone)
 }
 
 
+static ngx_inline uint32_t
+ngx_mtd_zone_slot(const mtd_hash_t *name)
+{
+    return name->word[1] % NGX_MTD_ZONE_GENERATIONS;
+}
+
+
 static ngx_inline uint32_t *
 ngx_mtd_zone_generation(ngx_mtd_zone_t *zone, const mtd_hash_t *name)
 {
-    return &zone->sh->generations[name->word[1] % NGX_MTD_ZONE_GENERATIONS];
+    return &zone->sh->generations[ngx_mtd_zone_slot(name)];
 }
 
 
@@ -416,10 +437,12 @@ ngx_int_t
 ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     const ngx_mtd_ticket_t *ticket)
 {
-    mtd_entry_t  entry;
+    ngx_mtd_unknown_t  unknown;
 
-    entry.key = *key;
-    entry.fetched = ticket->sent;
+    unknown.entry.key = *key;
+    unknown.entry.fetched = ticket->sent;
+    unknown.slot = ngx_mtd_zone_slot(&ticket->name);
+    unknown.generation = ticket->generation;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
@@ -433,11 +456,31 @@ ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     (void) mtd_table_delete(&zone->aliases, key);
     (void) mtd_table_delete(&zone->devices, key);
 
-    ngx_mtd_zone_put_locked(zone, &zone->unknown, &entry);
+    ngx_mtd_zone_put_locked(zone, &zone->unknown, &unknown.entry);
 
     ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_unknown_named(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    mtd_entry_t *entry)
+{
+    ngx_mtd_unknown_t  unknown;
+
+    if (!mtd_table_get(&zone->unknown, key, &unknown.entry,
+                       sizeof(ngx_mtd_unknown_t)))
+    {
+        return 0;
+    }
+
+    *entry = unknown.entry;
+
+    return unknown.generation
+           == __atomic_load_n(&zone->sh->generations[unknown.slot],
+                              __ATOMIC_ACQUIRE);
 }
 
 

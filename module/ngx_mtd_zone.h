@@ -245,11 +245,20 @@ ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 }
 
 
+/* of _unknown(), where names are pseudonyms */
+
+ngx_uint_t ngx_mtd_zone_unknown_named(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *key, mtd_entry_t *entry);
+
+
 static ngx_inline ngx_uint_t
 ngx_mtd_zone_unknown(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     mtd_entry_t *entry)
 {
-    return mtd_table_get(&zone->unknown, key, entry, sizeof(mtd_entry_t))
+    return (zone->names.n
+            ? ngx_mtd_zone_unknown_named(zone, key, entry)
+            : (ngx_uint_t) mtd_table_get(&zone->unknown, key, entry,
+                                         sizeof(mtd_entry_t)))
            && entry->fetched >= *zone->valid_from;
 }
 

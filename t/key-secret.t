@@ -18,8 +18,8 @@ add_block_preprocessor(sub {
     my ($block) = @_;
     $block->set_value(post_setup_server_root =>
                       'MTD::write_file("secret", "$secret\n", 0600)');
-    $block->set_value(store =>
-                      'key_secret file:$TEST_NGINX_SERVER_ROOT/secret;');
+    $block->set_value(store => 'key_secret file:$TEST_NGINX_SERVER_ROOT/secret;'
+                               . ($block->store // ''));
 });
 
 repeat_each(2);
@@ -73,3 +73,23 @@ GET /x
 --- error_code: 403
 --- response_headers
 X-Is: block unknown_device
+
+=== TEST 4: an id that is unknown for an hour, and then is not
+--- store: unknown 1h;
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- then
+trusted();
+until_true(sub { http('GET', '/x', 'X-Device: d1')->{'x-lookup'} eq 'NEGATIVE' });
+redis('HSET', hidden('device:', 'd1'), qw(threat secured compliance compliant));
+redis('SET', hidden('alias:serial:', 'd1'), 'd1', 'EX', 600);
+until_told('d1', 'allow secured_enough');
+redis('DEL', hidden('device:', 'd1'));
+until_told('d1', 'block unknown_device');
+redis('HSET', hidden('device:', 'd1'), qw(threat secured compliance compliant));
+until_told('d1', 'allow secured_enough');
+redis('DEL', hidden('alias:serial:', 'd1'), hidden('device:', 'd1'));
+until_told('d1', 'block unknown_device');

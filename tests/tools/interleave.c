@@ -5,17 +5,20 @@
 
 
 /*
- * interleave REDIS GATE N SEED: the Redis of a gate with two workers, and the
- * clients of both.  All that Redis writes goes through four streams, replies
- * and invalidations of each worker, that move on by chance, so that a change
- * may be before or behind any reply that it makes old.  Ends when N replies
- * were old when they were sent.
+ * interleave REDIS GATE N SEED NAMES: the Redis of a gate with two workers,
+ * and the clients of both.  All that Redis writes goes through four streams,
+ * replies and invalidations of each worker, that move on by chance, so that a
+ * change may be before or behind any reply that it makes old.  Ends when N
+ * replies were old when they were sent.
  *
  * An answer is stale if it tells what was changed before its request was
  * sent, and a worker had read the change by then: it had answered a request
  * that came after it.  Which version it tells is in X-Is:
  *
  *   "THREAT COMPLIANCE OS", OS being the device's name, or "unknown_device"
+ *
+ * NAMES has the names of keys, a line each: of each alias d0, d1, ... and,
+ * behind it, of the devices d0-0 to d0-3 that it may lead to.
  *
  * Prints "# NAME VALUE".
  */
@@ -47,9 +50,9 @@
 /* an alias, or a device, and which of its versions are about */
 
 typedef struct {
-    char         name[64];
+    char         name[64];          /* of the key in Redis */
+    char         id[64];
     int          key;
-    int          device;            /* -1: an alias */
     long         current;
     long         floor;             /* nobody may tell an older one */
     long         released[WORKERS]; /* its invalidation was sent */
@@ -159,7 +162,7 @@ static void
 device_text(const thing_t *thing, long version, char *text)
 {
     sprintf(text, "%s %s %s", threats[version % 8],
-            compliances[version % VERSIONS / 8], thing->name + 11);
+            compliances[version % VERSIONS / 8], thing->id);
 }
 
 
@@ -210,7 +213,7 @@ change(thing_t *thing)
         item = add_item(links[i]);
         wire_invalidation(&item->text, &name, 1);
         item->thing = thing;
-        item->version = thing->current;
+        item->version = thing ? thing->current : 0;
     }
 }
 
@@ -298,21 +301,17 @@ move_on(stream_t *s, size_t n)
 static thing_t *
 thing_of(const wire_command_t *command)
 {
-    int   key, device;
-    char  name[64];
+    int      i;
+    size_t   len;
 
-    if (command->argc < 2 || command->len[1] >= sizeof(name)) {
-        return NULL;
-    }
+    len = (command->argc > 1) ? command->len[1] : 0;
 
-    sprintf(name, "%.*s", (int) command->len[1], command->argv[1]);
-
-    if (sscanf(name, "mtd:alias:serial:d%d", &key) == 1 && key < KEYS) {
-        return alias_of(key);
-    }
-
-    if (sscanf(name, "mtd:device:d%d-%d", &key, &device) == 2 && key < KEYS) {
-        return device_of(key, device);
+    for (i = 0; i < THINGS; i++) {
+        if (memcmp(things[i].name, command->argv[1], len) == 0
+            && things[i].name[len] == '\0')
+        {
+            return &things[i];
+        }
     }
 
     return NULL;
@@ -394,7 +393,7 @@ execute(stream_t *s, wire_command_t *command)
 
     } else {
         thing = device_of(thing->key, to);
-        wire_bulk(&item->text, thing->name + 11, strlen(thing->name + 11));
+        wire_bulk(&item->text, thing->id, strlen(thing->id));
     }
 }
 
@@ -875,24 +874,27 @@ settle(void)
 
 
 static void
-init_things(void)
+init_things(const char *names)
 {
-    int       i;
+    int       i, n;
+    FILE     *in;
     thing_t  *thing;
+
+    in = fopen(names, "r");
 
     for (i = 0; i < THINGS; i++) {
         thing = &things[i];
         thing->key = i / (1 + PER_KEY);
-        thing->device = i % (1 + PER_KEY) - 1;
+        n = i % (1 + PER_KEY) - 1;
 
-        if (thing->device < 0) {
-            sprintf(thing->name, "mtd:alias:serial:d%d", thing->key);
+        sprintf(thing->id, n < 0 ? "d%d" : "d%d-%d", thing->key, n);
 
-        } else {
-            sprintf(thing->name, "mtd:device:d%d-%d", thing->key,
-                    thing->device);
+        if (in == NULL || fscanf(in, "%63s", thing->name) != 1) {
+            wire_stop(names);
         }
     }
+
+    fclose(in);
 }
 
 
@@ -902,16 +904,16 @@ main(int argc, char **argv)
     int     i;
     double  start;
 
-    if (argc != 5) {
+    if (argc != 6) {
         errno = EINVAL;
-        wire_stop("interleave REDIS GATE N SEED");
+        wire_stop("interleave REDIS GATE N SEED NAMES");
     }
 
     gate = argv[2];
     wanted = atol(argv[3]);
     srandom(atol(argv[4]));
 
-    init_things();
+    init_things(argv[5]);
     listening = wire_listen(argv[1]);
 
     while (links[0] == NULL || links[1] == NULL) {
