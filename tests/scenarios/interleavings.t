@@ -63,7 +63,7 @@ sub interleave {
     diag("$what, seed $seed: $n->{old} of $n->{replies} replies old,"
          . " $n->{changes} changes, $n->{answered} answers, $n->{hits} of"
          . " them hits, $counters->{voided} replies void, $n->{stale} stale,"
-         . " in $n->{ms} ms");
+         . " $n->{lost} links lost, in $n->{ms} ms");
 
     gate_stop();
 }

@@ -39,6 +39,7 @@
 #define PER_KEY     4               /* devices that an alias may lead to */
 #define THINGS      (KEYS * (1 + PER_KEY))
 #define CLIENTS     48              /* of each worker */
+#define STREAMS     16
 #define VERSIONS    56              /* that can be told apart */
 #define WINDOW      40
 #define SILENCE     30000           /* ms */
@@ -67,10 +68,11 @@ typedef struct {
 
 
 typedef struct {
-    int          fd;
+    int          fd;                /* -1: it is closed */
     int          worker;
     int          subscribed;
     int          link;
+    long         epoch;             /* of its connections */
     wire_buf_t   in;
     item_t      *items;             /* a ring */
     size_t       first;
@@ -90,7 +92,9 @@ typedef struct {
     int          worker;
     int          busy;
     int          key;
-    size_t       read;              /* see stream_t, when it was sent */
+    stream_t    *link;              /* when it was sent, NULL: there is none */
+    long         epoch;
+    size_t       read;
     long         alias;             /* floors of then */
     long         device[PER_KEY];
     wire_buf_t   in;
@@ -98,7 +102,7 @@ typedef struct {
 
 
 static thing_t    things[THINGS];
-static stream_t   streams[2 * WORKERS];
+static stream_t   streams[STREAMS];
 static int        nstreams;
 static pid_t      pids[WORKERS];
 static int        npids;
@@ -107,7 +111,7 @@ static stream_t  *links[WORKERS];
 static int        listening;
 static char      *gate;
 static long       wanted, asked, answered, hits, stale, away, replies, old;
-static long       told_own, told_other, told_both, told_none, changes;
+static long       told_own, told_other, told_both, told_none, changes, lost;
 static double     last_answer;
 
 static const char  *threats[] = {
@@ -199,22 +203,68 @@ change(thing_t *thing)
     char    *name;
     item_t  *item;
 
-    if (thing->current - thing->floor >= WINDOW || links[0]->n > PENDING
-        || links[1]->n > PENDING)
-    {
-        return;
-    }
-
     thing->current++;
     changes++;
     name = thing->name;
 
     for (i = 0; i < WORKERS; i++) {
+
+        if (links[i] == NULL) {
+            continue;
+        }
+
         item = add_item(links[i]);
         wire_invalidation(&item->text, &name, 1);
         item->thing = thing;
         item->version = thing ? thing->current : 0;
     }
+}
+
+
+static void
+may_change(thing_t *thing)
+{
+    int  i;
+
+    for (i = 0; i < WORKERS; i++) {
+        if (links[i] && links[i]->n > PENDING) {
+            return;
+        }
+    }
+
+    if (thing->current - thing->floor < WINDOW) {
+        change(thing);
+    }
+}
+
+
+/*
+ * A worker that has no answer to its PING for long, because this process did
+ * not run, makes its link anew.  What was on its way there is lost, and
+ * nobody has read it.
+ */
+
+static void
+close_stream(stream_t *s)
+{
+    for ( /* void */ ; s->n; s->n--) {
+        free(s->items[s->first].text.p);
+        s->first = (s->first + 1) % s->size;
+    }
+
+    if (links[s->worker] == s) {
+        links[s->worker] = NULL;
+    }
+
+    close(s->fd);
+
+    s->fd = -1;
+    s->epoch++;
+    s->subscribed = s->link = 0;
+    s->in.len = 0;
+    s->sent = s->read = s->done = 0;
+
+    lost++;
 }
 
 
@@ -265,7 +315,9 @@ move_on(stream_t *s, size_t n)
     item_t            *item;
     static wire_buf_t  out;
 
-    if (ioctl(s->fd, SIOCOUTQ, &unread) == 0 && unread > UNREAD) {
+    if (s->fd < 0
+        || (ioctl(s->fd, SIOCOUTQ, &unread) == 0 && unread > UNREAD))
+    {
         return;
     }
 
@@ -291,7 +343,11 @@ move_on(stream_t *s, size_t n)
     if (out.len && send(s->fd, out.p, out.len, MSG_NOSIGNAL)
                    != (ssize_t) out.len)
     {
-        wire_stop("send to a worker");
+        if (errno != EPIPE && errno != ECONNRESET) {
+            wire_stop("send to a worker");
+        }
+
+        close_stream(s);
     }
 }
 
@@ -412,7 +468,8 @@ commands(stream_t *s)
     }
 
     if (n <= 0) {
-        wire_stop("a worker has closed its connection");
+        close_stream(s);
+        return;
     }
 
     s->in.len += n;
@@ -435,6 +492,7 @@ static void
 accept_stream(void)
 {
     int             fd, i;
+    stream_t       *s;
     socklen_t       len;
     struct ucred    peer;
 
@@ -446,7 +504,9 @@ accept_stream(void)
 
     len = sizeof(peer);
 
-    if (nstreams == 2 * WORKERS
+    for (s = streams; s < streams + nstreams && s->fd >= 0; s++) { /* void */ }
+
+    if (s == streams + STREAMS
         || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
     {
         wire_stop("another connection to redis");
@@ -464,8 +524,10 @@ accept_stream(void)
 
     wire_nonblocking(fd);
 
-    streams[nstreams].fd = fd;
-    streams[nstreams++].worker = i;
+    nstreams += (s == streams + nstreams);
+
+    s->fd = fd;
+    s->worker = i;
 }
 
 
@@ -482,11 +544,13 @@ ask(client_t *c, int key)
 
     /* a worker reads what it has, and then handles other events */
 
-    if (ioctl(link->fd, SIOCOUTQ, &unread) == 0 && unread == 0) {
+    if (link && ioctl(link->fd, SIOCOUTQ, &unread) == 0 && unread == 0) {
         link->read = link->sent;
     }
 
-    c->read = link->read;
+    c->link = link;
+    c->epoch = link ? link->epoch : 0;
+    c->read = link ? link->read : 0;
     c->key = key;
     c->busy = 1;
     c->alias = alias_of(key)->floor;
@@ -586,7 +650,11 @@ judge(client_t *c, const char *is, const char *lookup)
 
     /* what this worker had before it read the request, it has applied */
 
-    link = links[c->worker];
+    link = c->link;
+
+    if (link == NULL || link->epoch != c->epoch) {
+        return;
+    }
 
     for ( /* void */ ; link->done < c->read; link->done++) {
         if (link->thing[link->done]->floor < link->version[link->done]) {
@@ -718,7 +786,7 @@ events(int wait)
 {
     int            i, k, n;
     client_t      *asking[WORKERS * CLIENTS];
-    struct pollfd  pfd[1 + 2 * WORKERS + WORKERS * CLIENTS];
+    struct pollfd  pfd[1 + STREAMS + WORKERS * CLIENTS];
 
     pfd[0].fd = listening;
 
@@ -803,7 +871,7 @@ turn(void)
                 item = &s->items[(s->first + chance(s->n)) % s->size];
 
                 if (item->thing && item->version == item->thing->current) {
-                    change(item->thing);
+                    may_change(item->thing);
                 }
             }
 
@@ -812,7 +880,7 @@ turn(void)
         case 4:
 
             if (chance(16) == 0) {
-                change(&things[chance(THINGS)]);
+                may_change(&things[chance(THINGS)]);
             }
 
             break;
@@ -828,7 +896,27 @@ turn(void)
 }
 
 
-/* nothing is under way any more: all is as Redis has it */
+/* until nothing is under way any more */
+
+static void
+drain(void)
+{
+    int     i;
+    size_t  n;
+
+    do {
+        events(1);
+
+        for (i = 0, n = 0; i < nstreams; i++) {
+            move_on(&streams[i], PENDING);
+            n += streams[i].n;
+        }
+
+    } while (busy() || n || links[0] == NULL || links[1] == NULL);
+}
+
+
+/* in the end all is as Redis has it */
 
 static void
 settle(void)
@@ -836,15 +924,15 @@ settle(void)
     int   i, k, w, round;
     long  before;
 
-    while (busy() || streams[0].n || streams[1].n || streams[2].n
-           || streams[3].n)
-    {
-        for (i = 0; i < nstreams; i++) {
-            move_on(&streams[i], PENDING);
-        }
+    drain();
 
-        events(1);
+    for (i = 0; i < THINGS; i++) {
+        if (things[i].floor != things[i].current) {
+            change(&things[i]);
+        }
     }
+
+    drain();
 
     for (round = 0; round < 3; round++) {
         for (k = 0; k < KEYS; k++) {
@@ -942,9 +1030,9 @@ main(int argc, char **argv)
 
     printf("# asked %ld\n# answered %ld\n# hits %ld\n# changes %ld\n"
            "# replies %ld\n# old %ld\n# both %ld\n# own %ld\n# other %ld\n"
-           "# none %ld\n# stale %ld\n# away %ld\n# ms %.0f\n",
+           "# none %ld\n# stale %ld\n# away %ld\n# lost %ld\n# ms %.0f\n",
            asked, answered, hits, changes, replies, old, told_both, told_own,
-           told_other, told_none, stale, away, wire_now() - start);
+           told_other, told_none, stale, away, lost, wire_now() - start);
 
     return 0;
 }
