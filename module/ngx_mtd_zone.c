@@ -470,6 +470,8 @@ ngx_mtd_zone_unknown_named(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
 {
     ngx_mtd_unknown_t  unknown;
 
+    ngx_memzero(&unknown, sizeof(ngx_mtd_unknown_t));
+
     if (!mtd_table_get(&zone->unknown, key, &unknown.entry,
                        sizeof(ngx_mtd_unknown_t)))
     {
