@@ -19,7 +19,10 @@
 
 static ngx_mtd_redis_t *ngx_mtd_preload_choose(void *data,
     const u_char *name, size_t len);
+static ngx_mtd_redis_t *ngx_mtd_preload_redirect(void *data,
+    ngx_str_t *error, ngx_uint_t *asking);
 static void ngx_mtd_preload_handler(ngx_event_t *ev);
+static void ngx_mtd_preload_connect(ngx_mtd_preload_t *preload);
 static ngx_uint_t ngx_mtd_preload_needed(ngx_mtd_preload_t *preload);
 static void ngx_mtd_preload_hello(void *data);
 static void ngx_mtd_preload_pong(void *data, ngx_int_t rc,
@@ -71,7 +74,9 @@ ngx_mtd_preload_init_process(ngx_mtd_preload_t *preload,
 
     redis = &preload->redis;
 
-    redis->conf = conf;
+    ngx_mtd_node_init(&preload->copy, conf, NULL, cycle->log);
+
+    redis->conf = &preload->copy.conf;
     redis->role = "preload";
     redis->data = preload;
     redis->on_hello = ngx_mtd_preload_hello;
@@ -83,7 +88,7 @@ ngx_mtd_preload_init_process(ngx_mtd_preload_t *preload,
     ngx_mtd_redis_init(redis, cycle->log);
 
     preload->lookups.choose = ngx_mtd_preload_choose;
-    preload->lookups.redirect = NULL;
+    preload->lookups.redirect = ngx_mtd_preload_redirect;
     preload->lookups.late = NULL;
     preload->lookups.data = preload;
 
@@ -102,6 +107,15 @@ ngx_mtd_preload_choose(void *data, const u_char *name, size_t len)
     ngx_mtd_preload_t *preload = data;
 
     return &preload->redis;
+}
+
+
+/* what is on its way to another server is left to those who need it */
+
+static ngx_mtd_redis_t *
+ngx_mtd_preload_redirect(void *data, ngx_str_t *error, ngx_uint_t *asking)
+{
+    return NULL;
 }
 
 
@@ -141,6 +155,7 @@ ngx_mtd_preload_again(ngx_mtd_preload_t *preload)
 
     /* a pass that is under way is of no use any more */
 
+    preload->at = 0;
     preload->server = 0;
 
     ngx_mtd_redis_stop(&preload->redis);
@@ -168,9 +183,38 @@ ngx_mtd_preload_handler(ngx_event_t *ev)
     if (preload->redis.state == NGX_MTD_REDIS_DOWN
         && ngx_mtd_preload_needed(preload))
     {
-        ngx_mtd_redis_start(&preload->redis, preload->data->peer.sockaddr,
-                            preload->data->peer.socklen);
+        ngx_mtd_preload_connect(preload);
     }
+}
+
+
+static void
+ngx_mtd_preload_connect(ngx_mtd_preload_t *preload)
+{
+    ngx_mtd_node_t   *node;
+    ngx_mtd_place_t   place;
+
+    node = preload->node(preload->data, preload->at);
+
+    if (node == NULL || node->data.state != NGX_MTD_REDIS_READY) {
+
+        /* it is told of when they are there again */
+
+        preload->at = 0;
+        preload->server = 0;
+
+        ngx_mtd_redis_stop(&preload->redis);
+        return;
+    }
+
+    ngx_memcpy(&place.sockaddr, node->data.peer.sockaddr,
+               node->data.peer.socklen);
+    place.socklen = node->data.peer.socklen;
+
+    preload->expected = node->data.server;
+
+    ngx_mtd_node_settle(&preload->copy, &place, NGX_MTD_ROLE_ANY);
+    ngx_mtd_redis_start(&preload->redis, NULL, 0);
 }
 
 
@@ -186,9 +230,7 @@ ngx_mtd_preload_needed(ngx_mtd_preload_t *preload)
     zone = preload->lookups.zone;
     tasks = zone->tasks;
 
-    if (ngx_exiting || ngx_current_msec >= zone->trusted_until
-        || preload->data->state != NGX_MTD_REDIS_READY)
-    {
+    if (ngx_exiting || ngx_current_msec >= zone->trusted_until) {
         return 0;
     }
 
@@ -234,7 +276,7 @@ ngx_mtd_preload_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (preload->redis.server != preload->lookups.zone->server) {
+    if (preload->redis.server != preload->expected) {
         ngx_mtd_redis_fail(&preload->redis, "it is another server than that "
                            "of the lookups", NULL);
         return;
@@ -260,12 +302,15 @@ ngx_mtd_preload_ready(void *data)
         preload->cursor.text[0] = '0';
         preload->cursor.len = 1;
         preload->asking = preload->cursor;
-        preload->from = ngx_current_msec;
-        preload->evicted = zone->counters[NGX_MTD_COUNT_EVICTED];
 
-        tasks->preload_time = 0;
-        tasks->preload_keys = 0;
-        tasks->preload_asked = 0;
+        if (preload->at == 0) {
+            preload->from = ngx_current_msec;
+            preload->evicted = zone->counters[NGX_MTD_COUNT_EVICTED];
+
+            tasks->preload_time = 0;
+            tasks->preload_keys = 0;
+            tasks->preload_asked = 0;
+        }
 
     } else {
 
@@ -447,9 +492,16 @@ ngx_mtd_preload_last(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_preload_t *preload = data;
 
-    if (rc == NGX_OK) {
-        ngx_mtd_preload_end(preload, NGX_MTD_PRELOAD_DONE);
+    if (rc != NGX_OK) {
+        return;
     }
+
+    if (preload->node(preload->data, ++preload->at)) {
+        ngx_mtd_preload_connect(preload);
+        return;
+    }
+
+    ngx_mtd_preload_end(preload, NGX_MTD_PRELOAD_DONE);
 }
 
 
@@ -495,6 +547,7 @@ ngx_mtd_preload_end(ngx_mtd_preload_t *preload, ngx_uint_t state)
                   ngx_mtd_preload_name(state), tasks->preload_keys,
                   tasks->preload_asked, tasks->preload_time);
 
+    preload->at = 0;
     preload->server = 0;
 
     ngx_mtd_redis_stop(&preload->redis);

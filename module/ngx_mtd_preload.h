@@ -7,7 +7,8 @@
 /*
  * Warm start: one worker walks over the keys of Redis and asks for those
  * that the zone does not know, as lookups do, over a connection of its own:
- * a few at a time, so that neither requests nor lookups notice.
+ * a few at a time, so that neither requests nor lookups notice.  In a cluster
+ * it goes from one master to the next.
  *
  * A pass begins when this worker is told of changes, for what was read
  * before is not believed; so it begins again after a gap in that, and after
@@ -24,6 +25,7 @@
 #include <ngx_event.h>
 
 #include "ngx_mtd_lookup.h"
+#include "ngx_mtd_node.h"
 #include "ngx_mtd_redis.h"
 #include "ngx_mtd_zone.h"
 
@@ -44,16 +46,25 @@ typedef struct {
 } ngx_mtd_preload_cursor_t;
 
 
+/* the servers that requests ask, NULL: there are no more */
+
+typedef ngx_mtd_node_t *(*ngx_mtd_preload_node_pt)(void *data, ngx_uint_t i);
+
+
 typedef struct {
     ngx_uint_t               on;            /* unsigned  on:1; */
     ngx_mtd_redis_t          redis;
     ngx_mtd_lookups_t        lookups;       /* of this connection */
-    ngx_mtd_redis_t         *data;          /* that of the requests */
+    ngx_mtd_preload_node_pt  node;
+    void                    *data;          /* of node */
 
     /* of the worker that does it; pattern is empty in others */
 
     ngx_str_t                pattern;
     ngx_event_t              timer;
+    ngx_uint_t               at;            /* the node */
+    ngx_mtd_node_t           copy;          /* it may go, where it is stays */
+    uint64_t                 expected;      /* who must be there */
     ngx_mtd_preload_cursor_t cursor;        /* comes next */
     ngx_mtd_preload_cursor_t asking;        /* its keys are being asked for */
     uint64_t                 server;        /* whose cursors these are */

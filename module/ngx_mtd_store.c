@@ -14,6 +14,7 @@
 
 static ngx_int_t ngx_mtd_store_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_mtd_node_t *ngx_mtd_store_preload_node(void *data, ngx_uint_t i);
 static void ngx_mtd_store_init_links(ngx_mtd_store_t *store,
     ngx_log_t *log);
 static ngx_int_t ngx_mtd_store_init_nodes(ngx_mtd_store_t *store,
@@ -143,11 +144,12 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
     lookups->timeout = store->redis_conf.timeout;
     lookups->log = log;
 
-    store->preload.data = &store->node.data;
+    store->preload.node = ngx_mtd_store_preload_node;
+    store->preload.data = store;
     store->preload.lookups = *lookups;
 
     if (ngx_mtd_lookup_init(lookups, cycle->pool) != NGX_OK
-        || ngx_mtd_preload_init_process(&store->preload, &store->node.conf,
+        || ngx_mtd_preload_init_process(&store->preload, &store->redis_conf,
                                         cycle)
            != NGX_OK)
     {
@@ -261,6 +263,13 @@ ngx_mtd_store_node(ngx_mtd_store_t *store, ngx_uint_t i)
     }
 
     return i == 0 ? &store->node : NULL;
+}
+
+
+static ngx_mtd_node_t *
+ngx_mtd_store_preload_node(void *data, ngx_uint_t i)
+{
+    return ngx_mtd_store_node(data, i);
 }
 
 
