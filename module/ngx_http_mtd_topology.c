@@ -187,10 +187,6 @@ ngx_http_mtd_topology(ngx_conf_t *cf, ngx_mtd_store_t *store,
     } else if (topology->cluster && store->redis_conf.database) {
         why = "has a \"database\", but a cluster has database 0 only";
 
-    } else if (topology->cluster && store->preload.on) {
-        why = "has both \"cluster on\" and \"preload on\", but only a single "
-              "server is walked over";
-
     } else if (topology->cluster && topology->read) {
         why = "has both \"cluster on\" and \"read replica\", but in a cluster "
               "masters are read";

@@ -226,9 +226,3 @@ X-Device: d1
 X-Is: block store_unavailable
 --- error_log
 refused CLUSTER INFO: ERR This instance has cluster support disabled
-
-=== TEST 33: preload of a cluster
---- http: mtd_redis s { cluster on; server 127.0.0.1:1; preload on; }
---- must_die
---- error_log
-mtd_redis "s" has both "cluster on" and "preload on", but only a single server is walked over in
