@@ -15,7 +15,7 @@ modules-path =	$(shell $(NGINX) -V 2>&1 \
 
 
 .PHONY:	all deps tools install static test chaos unit lint demo run bench \
-	matrix fuzz clean FORCE
+	matrix fuzz coverage clean FORCE
 .DELETE_ON_ERROR:
 
 all: build/$(GATE).so tools
@@ -46,9 +46,12 @@ unit: build/$(GATE)/objs/Makefile | deps
 lint: | deps
 	prove tests/lint
 
-fuzz: build/$(GATE).so
+fuzz: static
 	@tests/tools/deps.sh clang libclang-rt-dev
 	@$(MAKE) --no-print-directory -s -C tests/fuzz $(or $(FUZZ),run)
+
+coverage: static
+	@$(MAKE) --no-print-directory -s -C tests/fuzz coverage
 
 demo: all
 	@demo/demo.sh

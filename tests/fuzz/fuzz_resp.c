@@ -15,13 +15,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <sanitizer/allocator_interface.h>
-
 #include "fuzz.h"
 #include "ngx_mtd_resp.h"
 
 
 #define FUZZ_READ          4096     /* bytes at once, as the gate reads */
+#define FUZZ_ARGS          25       /* one more than it takes */
 #define FUZZ_LOG           65536
 #define FUZZ_RUN           0xfe
 #define FUZZ_INPUT         (3 * NGX_MTD_RESP_MAX)
@@ -29,6 +28,11 @@
 /* the texts of a reply, and a buffer that may have room for twice of one */
 
 #define FUZZ_MEMORY        (4 * NGX_MTD_RESP_MAX)
+
+
+/* gcc has it, but not its header */
+
+size_t __sanitizer_get_current_allocated_bytes(void);
 
 
 /* what came out, as a text */
@@ -118,7 +122,7 @@ fuzz_key(void *data, u_char *key, size_t len)
 
 
 static void
-fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply)
+fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply, int nested)
 {
     ngx_uint_t  i;
 
@@ -131,6 +135,8 @@ fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply)
 
     for (i = 0; i < reply->n; i++) {
         fuzz_check(reply->value[i].type <= NGX_MTD_VALUE_ARRAY, "type");
+        fuzz_check(reply->value[i].type != NGX_MTD_VALUE_ARRAY || nested,
+                   "a nested array");
         fuzz_check(reply->value[i].text.len <= NGX_MTD_RESP_MAX, "length");
 
         fuzz_log(log, types[reply->value[i].type], reply->value[i].text.data,
@@ -142,7 +148,7 @@ fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply)
 /* until there is no more, or it fails */
 
 static ngx_int_t
-fuzz_replies(ngx_mtd_resp_t *resp, fuzz_log_t *log)
+fuzz_replies(ngx_mtd_resp_t *resp, fuzz_log_t *log, int nested)
 {
     ngx_int_t         rc;
     const char       *why;
@@ -159,14 +165,14 @@ fuzz_replies(ngx_mtd_resp_t *resp, fuzz_log_t *log)
             return rc;
         }
 
-        fuzz_reply(log, reply);
+        fuzz_reply(log, reply, nested);
     }
 }
 
 
 static ngx_int_t
-fuzz_feed(fuzz_log_t *log, const uint8_t *data, size_t size, unsigned part,
-    unsigned step)
+fuzz_feed(fuzz_log_t *log, ngx_mtd_resp_key_pt key, const uint8_t *data,
+    size_t size, unsigned part, unsigned step)
 {
     size_t           n, before;
     u_char          *copy;
@@ -177,7 +183,7 @@ fuzz_feed(fuzz_log_t *log, const uint8_t *data, size_t size, unsigned part,
     log->full = 0;
     before = __sanitizer_get_current_allocated_bytes();
 
-    resp = ngx_mtd_resp_create(fuzz_key, log, NULL);
+    resp = ngx_mtd_resp_create(key, log, NULL);
     fuzz_check(resp != NULL, "no memory");
 
     rc = NGX_AGAIN;
@@ -191,7 +197,7 @@ fuzz_feed(fuzz_log_t *log, const uint8_t *data, size_t size, unsigned part,
             rc = NGX_ERROR;
 
         } else {
-            rc = fuzz_replies(resp, log);
+            rc = fuzz_replies(resp, log, key != NULL);
         }
 
         free(copy);
@@ -396,7 +402,7 @@ fuzz_command(const uint8_t *data, size_t size)
 {
     size_t                    len, from;
     u_char                   *command, *filled, *end;
-    ngx_str_t                 argv[3];
+    ngx_str_t                 argv[FUZZ_ARGS];
     ngx_mtd_resp_template_t   template;
 
     ngx_str_set(&argv[0], "GET");
@@ -404,6 +410,12 @@ fuzz_command(const uint8_t *data, size_t size)
     argv[1].data = (u_char *) "";
     argv[1].len = 0;
 
+    for (from = 3; from < FUZZ_ARGS; from++) {
+        argv[from] = argv[0];
+    }
+
+    fuzz_check(ngx_mtd_resp_template(&template, argv, FUZZ_ARGS, NULL)
+               == NGX_ERROR, "a command that is too long");
     fuzz_check(ngx_mtd_resp_template(&template, argv, 3, NULL) == NGX_OK,
                "no template");
 
@@ -474,7 +486,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t         len;
-    ngx_int_t      whole, parts;
+    ngx_int_t      whole, parts, plain;
 
     static u_char  input[FUZZ_INPUT];
 
@@ -484,8 +496,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     len = fuzz_expand(input, data + 2, size - 2);
 
-    whole = fuzz_feed(&fuzz_whole, input, len, len, 0);
-    parts = fuzz_feed(&fuzz_parts, input, len, 1 + data[0] * 16, data[1]);
+    whole = fuzz_feed(&fuzz_whole, fuzz_key, input, len, len, 0);
+    parts = fuzz_feed(&fuzz_parts, fuzz_key, input, len, 1 + data[0] * 16,
+                      data[1]);
 
     /* what waits for its end is capped, wherever the parts end */
 
@@ -504,6 +517,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(fuzz_same(&fuzz_whole, &fuzz_parts),
                    "parts are something else");
     }
+
+    /* who asks for no keys takes no nested array */
+
+    plain = fuzz_feed(&fuzz_own, NULL, input, len, 1 + data[0] * 16, data[1]);
+
+    fuzz_check(plain == NGX_ERROR || plain == NGX_DECLINED
+               || (plain == parts && fuzz_same(&fuzz_own, &fuzz_parts)),
+               "something else without keys");
 
     fuzz_command(input, len);
 
