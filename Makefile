@@ -15,7 +15,7 @@ modules-path =	$(shell $(NGINX) -V 2>&1 \
 
 
 .PHONY:	all deps tools install static test chaos unit lint demo run bench \
-	matrix fuzz coverage clean FORCE
+	matrix fuzz coverage differential clean FORCE
 .DELETE_ON_ERROR:
 
 all: build/$(GATE).so tools
@@ -49,6 +49,14 @@ lint: | deps
 fuzz: static
 	@tests/tools/deps.sh clang libclang-rt-dev
 	@$(MAKE) --no-print-directory -s -C tests/fuzz $(or $(FUZZ),run)
+
+# ten million requests, half a minute or so
+
+differential: | deps
+	@$(MAKE) --no-print-directory -s -C tests/unit \
+		BUILD=$(CURDIR)/build/differential CFLAGS="-O2 -Wall" \
+		$(CURDIR)/build/differential/test_differential
+	@MTD_ROUNDS=10000000 build/differential/test_differential
 
 coverage: static
 	@$(MAKE) --no-print-directory -s -C tests/fuzz coverage

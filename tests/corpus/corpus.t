@@ -7,7 +7,8 @@
 #
 # Each line is sent twice, as it is and with the device GOOD in it.  What must
 # come of it is in %expected by id, and follows from the words of its fourth
-# column where it is not.  What holds for all lines is checked for all.
+# column where it is not.  What holds for all lines is checked for all.  Then
+# all of it again with store_failure allow, with redis and without.
 
 use strict;
 use warnings;
@@ -139,7 +140,7 @@ redis_start(sub {
 start_gate();
 
 my $before = state();
-my (%rules, $lines);
+my (%rules, $lines, @outcomes);
 
 for my $line (lines(FILE)) {
     $lines++;
@@ -152,6 +153,24 @@ for my $line (lines(FILE)) {
 }
 
 is(state(), $before, 'nothing has been written to redis');
+
+# no request causes a failure that the policy is asked about
+
+is_deeply([flips()], [], 'store_failure allow: none is allowed by it');
+
+# what is known stays known, and what says no device needs no redis
+
+redis_stop();
+
+ok(wait_for(sub {
+    (get('/owa/', at => 'headers-open', headers => ['X-Device-Id: stranger'])
+     // {})->{'x-is'} =~ /failure_allowed/
+}), 'redis is gone, and a device that is not known passes');
+
+records('backend');
+is_deeply([flips('unknown_device')], [],
+          'without redis: only devices that are not known are');
+
 is(join(' ', sort { $a <=> $b } workers()), $main::pids,
    'the workers are those of the start');
 is(alerts(), '', 'nothing is wrong');
@@ -163,18 +182,42 @@ diag("$lines lines, by rule:\n",
 done_testing();
 
 
+# what comes of all lines where store_failure is allow, if it is not the same;
+# a refusal for one of the reasons named may be none
+
+sub flips {
+    my (@but) = @_;
+    my $may = join '|', @but, 'nothing';
+    my (@flips, $n);
+
+    for my $was (@outcomes) {
+        my ($name, $profile, $payload, $outcome) = @$was;
+        my $run = shoot("$profile-open", $payload);
+        my $now = outcome($run);
+
+        $n++;
+        push @flips, "$name: $outcome, now $now"
+            if $now ne $outcome && $outcome !~ /^\d+ (?:$may)\b/;
+    }
+
+    diag("$n requests, " . @flips . ' flips');
+    return @flips;
+}
+
+
 sub start_gate {
     my %servers = (
         exchange => 'mtd_profile exchange; mtd_identify eas value;',
         headers => 'mtd_profile exchange; mtd_identify value;',
         sharepoint => 'mtd_profile sharepoint; mtd_identify value;',
     );
-    my $servers = join '', map { <<"END" } sort keys %servers;
+    my @names = sort map { ($_, "$_-open") } keys %servers;
+    my $servers = join '', map { <<"END" } map { [split /-/] } @names;
 server {
-    listen unix:$dir/$_.sock;
+    listen unix:$dir/@{[join '-', @$_]}.sock;
     server_name mail.example.com sharepoint.example.com;
-    mtd p; mtd_log_device on;
-    $servers{$_}
+    mtd @{[join '-', 'p', @$_[1 .. $#$_]]}; mtd_log_device on;
+    $servers{$_->[0]}
     mtd_value \$http_x_device_id kind=serial;
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     add_header X-Identity "\$mtd_identity \$mtd_device" always;
@@ -185,6 +228,7 @@ END
     gate(http => <<"END");
 mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
 mtd_policy p { }
+mtd_policy p-open { store_failure allow; }
 upstream backend { server unix:$dir/backend.sock; }
 proxy_http_version 1.1;
 proxy_ignore_client_abort on;
@@ -242,6 +286,8 @@ sub run {
     my @runs = map { shoot($profile, $_) }
                    $line->{payload}, with_good($line->{payload});
     my @wrong = map { invariants($_) } @runs;
+
+    push @outcomes, map { [$id, $profile, $_->{sent}, outcome($_)] } @runs;
 
     if (my $expected = $expected{$id}) {
         $rules{'by id'}++;
