@@ -165,7 +165,10 @@ mtd_user_upn(u_char *to, size_t max, const mtd_str_t *user,
         name.len = last - p - 1;
     }
 
+    /* "*" is a name of the configuration's only */
+
     if (p < last && (name.len == 0 || domain.len == 0
+                     || (domain.len == 1 && domain.data[0] == '*')
                      || memchr(p + 1, '@', last - p - 1)
                      || memchr(p + 1, '\\', last - p - 1)))
     {

@@ -211,6 +211,8 @@ test_authorization_upn(void **state)
     size_t              i, len;
     u_char              upn[64];
     mtd_str_t           bare = test_text("Alice");
+    mtd_str_t           star = test_text("*\\Alice");
+    mtd_str_t           at_star = test_text("Alice@*");
     const test_user_t  *t;
 
     for (i = 0; i < sizeof(test_users) / sizeof(test_users[0]); i++) {
@@ -228,6 +230,8 @@ test_authorization_upn(void **state)
     assert_memory_equal(upn, "alice@example.com", 17);
     assert_int_equal(mtd_user_upn(upn, 16, &bare, test_bare, 1), 0);
     assert_int_equal(mtd_user_upn(upn, 64, &bare, NULL, 0), 0);
+    assert_int_equal(mtd_user_upn(upn, 64, &star, test_bare, 1), 0);
+    assert_int_equal(mtd_user_upn(upn, 64, &at_star, test_bare, 1), 0);
 
     printf("checked %zu users\n", i);
 }
