@@ -21,6 +21,7 @@
 
 #define FUZZ_READ          4096     /* bytes at once, as the gate reads */
 #define FUZZ_ARGS          25       /* one more than it takes */
+#define FUZZ_LINE          1022     /* the longest that is no text */
 #define FUZZ_LOG           65536
 #define FUZZ_RUN           0xfe
 #define FUZZ_INPUT         (3 * NGX_MTD_RESP_MAX)
@@ -61,6 +62,26 @@ void *
 ngx_alloc(size_t size, ngx_log_t *log)
 {
     return malloc(size);
+}
+
+
+ngx_int_t
+ngx_atoi(u_char *line, size_t n)
+{
+    size_t     i;
+    ngx_int_t  value;
+
+    for (i = 0, value = 0; i < n; i++) {
+
+        if (line[i] < '0' || line[i] > '9' || value > NGX_MAX_INT_T_VALUE / 11)
+        {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + (line[i] - '0');
+    }
+
+    return n ? value : NGX_ERROR;
 }
 
 
@@ -287,6 +308,10 @@ fuzz_value(fuzz_reader_t *r, int depth)
 
     if (type == '+' || type == '-') {
         end = memmem(r->pos, r->last - r->pos, "\r\n", 2);
+
+        if (end && end - r->pos > FUZZ_LINE) {
+            return 0;
+        }
 
         if (end) {
             fuzz_text(r, type == '+' ? '+' : '!', end - r->pos, depth);
