@@ -83,7 +83,10 @@ is $answer->{'x-is'}, 'block unidentified', 'no device';
 is $answer->{'www-authenticate'}, undef, '... no challenge';
 $answer = ask('old');
 is $answer->{'x-is'}, 'block unidentified', 'expired';
-is $answer->{'www-authenticate'}, undef, '... no challenge';
+is $answer->{status}, 401, '... get another token';
+is $answer->{'www-authenticate'},
+   qq(Bearer realm="", authorization_uri="$uri", error="invalid_token"),
+   '... is all that is said';
 $answer = ask('old', '/Microsoft-Server-ActiveSync?Cmd=Ping&User=u'
                      . '&DeviceType=t&DeviceId=d1');
 is $answer->{'x-is'}, 'remediate compromised', 'expired, with ActiveSync';
@@ -95,6 +98,10 @@ is $answer->{status}, 403, '... no challenge';
 my $answer = ask('cp1');
 is $answer->{status}, 500, 'a SOAP fault';
 is $answer->{'www-authenticate'}, undef, 'no challenge';
+$answer = ask('old');
+is $answer->{'www-authenticate'}, 'Bearer realm="", error="invalid_token"',
+   'expired';
+is ask('nobody')->{status}, 500, 'valid, of no device';
 
 === TEST 4: an unknown device
 --- then

@@ -5,6 +5,8 @@
 
 
 /*
+ * What OAuth clients are answered in place of a protocol's refusal.
+ *
  * A claims challenge: a client that has said that it understands one (cp1)
  * takes it to Entra, where Conditional Access looks at the device again and
  * can show its user what to do.
@@ -22,6 +24,12 @@
 #define NGX_HTTP_MTD_BEARER_CHALLENGED   300
 
 
+static ngx_int_t ngx_http_mtd_bearer_expired(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_http_mtd_bearer_t *bearer);
+static ngx_int_t ngx_http_mtd_bearer_claims(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_http_mtd_bearer_t *bearer);
+static ngx_int_t ngx_http_mtd_bearer_unauthorized(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_str_t *value);
 static ngx_uint_t ngx_http_mtd_bearer_of_device(ngx_uint_t reason);
 
 
@@ -29,30 +37,80 @@ ngx_int_t
 ngx_http_mtd_bearer_challenge(ngx_http_request_t *r,
     const ngx_http_mtd_verdict_t *verdict)
 {
-    u_char                          *p, json[96];
-    ngx_str_t                        value, text, body, type;
+    ngx_int_t                        rc;
     const char                      *why;
     const mtd_bearer_t              *told;
     ngx_http_mtd_bearer_t           *bearer;
     ngx_http_mtd_bearer_srv_conf_t  *bscf;
 
-    static ngx_str_t  name = ngx_string("WWW-Authenticate");
-
     bscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_bearer_module);
     bearer = bscf->bearer;
 
-    if (bearer == NULL || bearer->authorization_uri.len == 0
-        || verdict->status != NGX_HTTP_FORBIDDEN
-        || !ngx_http_mtd_bearer_of_device(verdict->reason)
-        || ngx_http_mtd_bearer_read(r, bearer, &told, &why) != MTD_BEARER_OK
-        || !told->cp1
-        || told->issued == 0
-        || ngx_time() - told->issued < NGX_HTTP_MTD_BEARER_CHALLENGED)
-    {
+    if (bearer == NULL || verdict->status != NGX_HTTP_FORBIDDEN) {
         return NGX_DECLINED;
     }
 
-    /* a token that was issued before now will not do */
+    rc = ngx_http_mtd_bearer_read(r, bearer, &told, &why);
+
+    if (rc == MTD_BEARER_UNTIMELY
+        && verdict->reason == MTD_REASON_UNIDENTIFIED)
+    {
+        return ngx_http_mtd_bearer_expired(r, verdict, bearer);
+    }
+
+    if (rc == MTD_BEARER_OK
+        && bearer->authorization_uri.len
+        && ngx_http_mtd_bearer_of_device(verdict->reason)
+        && told->cp1
+        && told->issued
+        && ngx_time() - told->issued >= NGX_HTTP_MTD_BEARER_CHALLENGED)
+    {
+        return ngx_http_mtd_bearer_claims(r, verdict, bearer);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* RFC 6750, 3.1: no word about the device, its client needs a new token */
+
+static ngx_int_t
+ngx_http_mtd_bearer_expired(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_http_mtd_bearer_t *bearer)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    p = ngx_pnalloc(r->pool, bearer->authorization_uri.len + 128);
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value.data = p;
+
+    p = ngx_cpymem(p, "Bearer realm=\"\", ", sizeof("Bearer realm=\"\", ") - 1);
+
+    if (bearer->authorization_uri.len) {
+        p = ngx_sprintf(p, "authorization_uri=\"%V\", ",
+                        &bearer->authorization_uri);
+    }
+
+    p = ngx_sprintf(p, "error=\"invalid_token\"");
+
+    value.len = p - value.data;
+
+    return ngx_http_mtd_bearer_unauthorized(r, verdict, &value);
+}
+
+
+/* a token that was issued before now will not do */
+
+static ngx_int_t
+ngx_http_mtd_bearer_claims(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_http_mtd_bearer_t *bearer)
+{
+    u_char     *p, json[96];
+    ngx_str_t   value, text, claims;
 
     text.data = json;
     text.len = ngx_sprintf(json, "{\"access_token\":{\"nbf\":{\"essential\":"
@@ -71,14 +129,26 @@ ngx_http_mtd_bearer_challenge(ngx_http_request_t *r,
                     "error=\"insufficient_claims\", claims=\"",
                     &bearer->authorization_uri);
 
-    body.data = p;
-    ngx_encode_base64(&body, &text);
-    p += body.len;
+    claims.data = p;
+    ngx_encode_base64(&claims, &text);
+    p += claims.len;
     *p++ = '"';
 
     value.len = p - value.data;
 
-    if (ngx_http_mtd_add_header(r, &name, &value) == NULL) {
+    return ngx_http_mtd_bearer_unauthorized(r, verdict, &value);
+}
+
+
+static ngx_int_t
+ngx_http_mtd_bearer_unauthorized(ngx_http_request_t *r,
+    const ngx_http_mtd_verdict_t *verdict, ngx_str_t *value)
+{
+    ngx_str_t  body, type;
+
+    static ngx_str_t  name = ngx_string("WWW-Authenticate");
+
+    if (ngx_http_mtd_add_header(r, &name, value) == NULL) {
         return NGX_DECLINED;
     }
 

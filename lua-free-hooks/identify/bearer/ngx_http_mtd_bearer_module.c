@@ -217,21 +217,13 @@ ngx_http_mtd_bearer_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_mtd_bearer_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_uint_t                        i;
-    ngx_http_mtd_bearer_t           **bearer;
     ngx_http_mtd_bearer_main_conf_t  *bmcf;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_bearer_module);
-    bearer = bmcf->bearers.elts;
 
-    for (i = 0; i < bmcf->bearers.nelts; i++) {
-        if (bearer[i]->authorization_uri.len) {
-            return ngx_http_mtd_add_hook(cf,
-                                         &ngx_http_mtd_bearer_respond_hook);
-        }
-    }
-
-    return NGX_OK;
+    return bmcf->bearers.nelts
+           ? ngx_http_mtd_add_hook(cf, &ngx_http_mtd_bearer_respond_hook)
+           : NGX_OK;
 }
 
 
