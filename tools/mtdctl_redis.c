@@ -16,6 +16,7 @@
 static int mtdctl_redis_host(mtdctl_t *ctl, char *host, size_t size,
     int *port);
 static int mtdctl_redis_login(mtdctl_t *ctl);
+static int mtdctl_redis_login_send(mtdctl_t *ctl);
 static int mtdctl_redis_broken(mtdctl_t *ctl);
 
 
@@ -134,11 +135,12 @@ mtdctl_redis_host(mtdctl_t *ctl, char *host, size_t size, int *port)
 }
 
 
+/* by itself: of a cluster it may be any node, with other commands waiting */
+
 static int
 mtdctl_redis_login(mtdctl_t *ctl)
 {
-    int          status;
-    redisReply  *reply;
+    int  status;
 
     if (ctl->password.len) {
         mtdctl_redis_begin(ctl, "AUTH");
@@ -148,30 +150,40 @@ mtdctl_redis_login(mtdctl_t *ctl)
         }
 
         mtdctl_redis_arg(ctl, &ctl->password);
-        mtdctl_redis_end(ctl);
 
-        status = mtdctl_redis_command(ctl, &reply);
+        status = mtdctl_redis_login_send(ctl);
         if (status != 0) {
             return status;
         }
-
-        freeReplyObject(reply);
     }
 
     if (ctl->database) {
         mtdctl_redis_begin(ctl, "SELECT");
         mtdctl_redis_number(ctl, (long) ctl->database);
-        mtdctl_redis_end(ctl);
 
-        status = mtdctl_redis_command(ctl, &reply);
-        if (status != 0) {
-            return status;
-        }
-
-        freeReplyObject(reply);
+        return mtdctl_redis_login_send(ctl);
     }
 
     return 0;
+}
+
+
+static int
+mtdctl_redis_login_send(mtdctl_t *ctl)
+{
+    int          status;
+    redisReply  *reply;
+
+    mtdctl_redis_send(ctl);
+
+    status = mtdctl_redis_read(ctl, &reply);
+
+    if (status == 0) {
+        status = mtdctl_redis_check(ctl, reply, NULL);
+        freeReplyObject(reply);
+    }
+
+    return status;
 }
 
 

@@ -125,6 +125,29 @@ is((run(@at, @acl, 'bypass', '5m', '--why', 'x'))[0], 0, '... bypass');
 is((run(@at, @acl, 'bypass', 'end'))[0], 0, '... and end it');
 
 
+# with a password: each node asks for it
+
+my $default = file('default', "the-password\n", 0600);
+my %a = map { owner("mtd:device:$_") => $_ } @ids[9 .. 39];
+
+cli($_, 'CONFIG', 'SET', 'requirepass', 'the-password') for @three;
+
+for my $login ([ '--password-file', $default ],
+               [ '--user', 'default', '--password-file', $default ], \@acl)
+{
+    my @failed = map { (run(@at, @$login, 'device', 'set', $_,
+                            'os=' . @$login))[2] } @a{@three};
+
+    is("@failed", '  ', "a device of each node, @$login[0 .. 1]");
+    ($rc, $out, $err) = run(@at, @$login, 'device', 'list');
+    is("$rc|$err", '0|', '... a list');
+}
+
+is((run(@at, 'device', 'list'))[0], 3, '... and none without');
+
+qx(redis-cli -p $_ -a the-password CONFIG SET requirepass '' 2>&1) for @three;
+
+
 # two that write to one device at a time
 
 my @pids = map { ctl_fork(@at, 'device', 'set', 'both', "threat:v$_=secured",
