@@ -207,6 +207,10 @@ mtdctl_redis_drop(mtdctl_t *ctl)
         redisFree(ctl->redis);
         ctl->redis = NULL;
     }
+
+    /* what it has not answered nobody will */
+
+    ctl->pending = 0;
 }
 
 

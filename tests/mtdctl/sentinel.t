@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 use Mtdctl;
 use Servers;
@@ -36,6 +37,17 @@ is((run(@at, '--database', 3, 'device', 'set', 'd3', 'os=x'))[0], 0,
    'another database');
 is((run(@at, acl($first), 'device', 'set', 'd1', 'os=x'))[0], 0,
    'with the user of redis.acl');
+
+my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
+             or die $!;
+my @silent = ('--timeout', '3s', '--sentinel', 'mymaster=127.0.0.1:'
+              . $silent->sockport . ",127.0.0.1:$sentinel");
+
+($rc, $out, $err) = run(@silent, 'device', 'set', 'd1', 'os=y');
+is("$rc|$err", '0|', 'written, though the first Sentinel says nothing');
+is(cli($first, 'HGET', 'mtd:device:d1', 'os'), 'y', '...');
+is((run(@at, '--sentinel-password-file', file('s', "x\n", 0600), 'device',
+        'get', 'd1'))[0], 3, 'a password that the Sentinel does not know');
 
 
 # wrong
