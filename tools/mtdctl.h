@@ -232,6 +232,7 @@ int mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
     const mtd_str_t *key);
 
 int mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key);
+int mtdctl_redis_unwatch(mtdctl_t *ctl);
 
 /* sends EXEC and reads what is due; MTDCTL_AGAIN if nothing was done */
 

@@ -231,8 +231,10 @@ mtdctl_cluster_watch(mtdctl_t *ctl, const mtdctl_op_t *op,
         }
     }
 
-    cl->watched = op->slot;
-    cl->watcher = node;
+    if (status == 0 && (*reply)->type != REDIS_REPLY_ERROR) {
+        cl->watched = op->slot;
+        cl->watcher = node;
+    }
 
     return status;
 }

@@ -528,6 +528,25 @@ mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key)
 }
 
 
+int
+mtdctl_redis_unwatch(mtdctl_t *ctl)
+{
+    int          status;
+    redisReply  *reply;
+
+    mtdctl_redis_begin(ctl, "UNWATCH");
+    mtdctl_redis_end(ctl);
+
+    status = mtdctl_redis_command(ctl, &reply);
+
+    if (status == 0) {
+        freeReplyObject(reply);
+    }
+
+    return status;
+}
+
+
 /* two writers of one record must not keep in step */
 
 void

@@ -79,7 +79,6 @@ mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
 {
     int             status;
     size_t          i, writes;
-    redisReply     *reply;
     mtdctl_work_t  *work;
 
     work = mtdctl_alloc(ctl, n * sizeof(mtdctl_work_t));
@@ -110,16 +109,7 @@ mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
         return mtdctl_write(ctl, work, n);
     }
 
-    mtdctl_redis_begin(ctl, "UNWATCH");
-    mtdctl_redis_end(ctl);
-
-    status = mtdctl_redis_command(ctl, &reply);
-
-    if (status == 0) {
-        freeReplyObject(reply);
-    }
-
-    return status;
+    return mtdctl_redis_unwatch(ctl);
 }
 
 

@@ -7,13 +7,27 @@
 #include "mtdctl_store.h"
 
 
+typedef int (*mtdctl_write_back_pt)(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias);
+
+
+static void mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w);
+static int mtdctl_write_back_try(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias, mtdctl_write_back_pt handler);
+static int mtdctl_write_back_record(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias);
+static int mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *back);
+static int mtdctl_write_back_alias(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias);
+static int mtdctl_write_back_owner(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias);
+static void mtdctl_write_begin(mtdctl_t *ctl);
 static void mtdctl_write_hash(mtdctl_t *ctl, mtdctl_work_t *w);
 static void mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
+static void mtdctl_write_alias(mtdctl_t *ctl, const mtd_str_t *key,
+    const mtd_str_t *id);
 static void mtdctl_write_old_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
 static void mtdctl_write_user(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w);
-static int mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *w);
-static void mtdctl_write_begin(mtdctl_t *ctl);
 
 
 static const mtd_str_t  mtdctl_write_list = mtdctl_string("aliases");
@@ -57,13 +71,14 @@ mtdctl_write(mtdctl_t *ctl, mtdctl_work_t *work, size_t n)
 
 /*
  * As it was before, as far as the cluster lets it: what cannot be reached is
- * left.  An alias that leads to no device is none.
+ * left.  So is what others have written since, and with the record all that
+ * they may have built on it.  An alias that leads to no device is none.
  */
 
 static void
 mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w)
 {
-    int             left;
+    int             left, status;
     char            error[sizeof(ctl->error)];
     mtdctl_work_t   back;
 
@@ -75,17 +90,21 @@ mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w)
     back.user_key[0] = w->user_key[1];
     back.user_key[1] = w->user_key[0];
 
-    mtdctl_write_begin(ctl);
+    status = mtdctl_write_back_try(ctl, &back, NULL, mtdctl_write_back_record);
 
-    if (w->stored.n) {
-        mtdctl_write_hash(ctl, &back);
+    if (status == MTDCTL_BAD) {
+        mtdctl_write_begin(ctl);
+        mtdctl_audit(ctl, w->change->what, &w->key);
+        (void) mtdctl_redis_exec(ctl);
 
-    } else {
-        mtdctl_redis_key(ctl, "DEL", &w->key);
+        (void) mtdctl_fail(ctl, MTDCTL_STORE, "%.800s; only a part is done,"
+                           " others have changed the device since: do it"
+                           " again", error);
+        return;
     }
 
-    left = mtdctl_redis_exec(ctl) != 0;
-    left += mtdctl_write_back_aliases(ctl, w);
+    left = status != 0;
+    left += mtdctl_write_back_aliases(ctl, &back);
 
     mtdctl_write_begin(ctl);
     mtdctl_write_user(ctl, &back);
@@ -98,44 +117,168 @@ mtdctl_write_back(mtdctl_t *ctl, mtdctl_work_t *w)
 }
 
 
+/* MTDCTL_BAD: it is others' by now */
+
 static int
-mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
+mtdctl_write_back_try(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias, mtdctl_write_back_pt handler)
 {
-    int                   left;
+    int  i, status;
+
+    for (i = 0; i < MTDCTL_TRIES; i++) {
+        if (i) {
+            mtdctl_redis_pause(i);
+        }
+
+        status = handler(ctl, back, alias);
+        (void) mtdctl_redis_unwatch(ctl);
+
+        if (status != MTDCTL_AGAIN) {
+            return status;
+        }
+    }
+
+    return MTDCTL_BAD;
+}
+
+
+static int
+mtdctl_write_back_record(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias)
+{
+    int             status;
+    mtd_str_t       key;
+    mtdctl_pairs_t  record;
+
+    status = mtdctl_record_watch(ctl, &back->change->id, &key, &record);
+    if (status != 0) {
+        return status;
+    }
+
+    if (!mtdctl_record_same(&record, &back->stored)) {
+        return MTDCTL_BAD;
+    }
+
+    mtdctl_write_begin(ctl);
+
+    if (back->next.n) {
+        mtdctl_write_hash(ctl, back);
+
+    } else {
+        mtdctl_redis_key(ctl, "DEL", &key);
+    }
+
+    return mtdctl_redis_exec(ctl);
+}
+
+
+static int
+mtdctl_write_back_aliases(mtdctl_t *ctl, mtdctl_work_t *back)
+{
+    int                   left, status;
     size_t                i;
     mtdctl_work_alias_t  *alias;
 
     left = 0;
 
-    for (i = 0; i < w->change->aliases.n; i++) {
-        alias = &w->alias[i];
+    for (i = 0; i < back->change->aliases.n; i++) {
+        alias = &back->alias[i];
 
-        mtdctl_write_begin(ctl);
+        status = mtdctl_write_back_try(ctl, back, alias,
+                                       mtdctl_write_back_alias);
 
-        if (alias->owner.len == 0) {
-            mtdctl_redis_key(ctl, "DEL", &alias->key);
-
-        } else {
-            mtdctl_redis_begin(ctl, "SET");
-            mtdctl_redis_arg(ctl, &alias->key);
-            mtdctl_redis_arg(ctl, &alias->owner);
-            mtdctl_redis_text(ctl, "EX");
-            mtdctl_redis_number(ctl, ctl->ttl);
-            mtdctl_redis_end(ctl);
+        if (status == 0 && alias->owner_key.data) {
+            status = mtdctl_write_back_try(ctl, back, alias,
+                                           mtdctl_write_back_owner);
         }
 
-        if (alias->owner_key.data) {
-            mtdctl_redis_begin(ctl, "HSET");
-            mtdctl_redis_arg(ctl, &alias->owner_key);
-            mtdctl_redis_arg(ctl, &mtdctl_write_list);
-            mtdctl_redis_arg(ctl, &alias->owner_had);
-            mtdctl_redis_end(ctl);
-        }
-
-        left += mtdctl_redis_exec(ctl) != 0;
+        left += status != 0;
     }
 
     return left;
+}
+
+
+/* one that leads elsewhere was not written, or is others' by now */
+
+static int
+mtdctl_write_back_alias(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias)
+{
+    int          status;
+    mtd_str_t    id;
+    redisReply  *reply;
+
+    status = mtdctl_redis_watch(ctl, &alias->key);
+    if (status != 0) {
+        return status;
+    }
+
+    mtdctl_redis_key(ctl, "GET", &alias->key);
+
+    status = mtdctl_redis_command(ctl, &reply);
+    if (status != 0) {
+        return status;
+    }
+
+    id = mtdctl_copy(ctl, reply->str, reply->str ? reply->len : 0);
+    freeReplyObject(reply);
+
+    if (!mtdctl_equal(&id, &back->change->id)) {
+        return 0;
+    }
+
+    mtdctl_write_begin(ctl);
+
+    if (alias->owner.len == 0) {
+        mtdctl_redis_key(ctl, "DEL", &alias->key);
+
+    } else {
+        mtdctl_write_alias(ctl, &alias->key, &alias->owner);
+    }
+
+    return mtdctl_redis_exec(ctl);
+}
+
+
+/* the list of the device that an alias was taken from */
+
+static int
+mtdctl_write_back_owner(mtdctl_t *ctl, mtdctl_work_t *back,
+    mtdctl_work_alias_t *alias)
+{
+    int              status;
+    mtd_str_t        key, *list, none = mtdctl_string("");
+    mtdctl_pairs_t   record;
+
+    status = mtdctl_record_watch(ctl, &alias->owner, &key, &record);
+    if (status != 0) {
+        return status;
+    }
+
+    list = mtdctl_find(&record, &mtdctl_write_list);
+
+    if (list == NULL) {
+        list = &none;
+    }
+
+    if (mtdctl_equal(list, &alias->owner_had)) {
+        return 0;
+    }
+
+    if (record.n == 0 || !mtdctl_equal(list, &alias->owner_left)) {
+        return MTDCTL_BAD;
+    }
+
+    mtdctl_write_begin(ctl);
+
+    mtdctl_redis_begin(ctl, "HSET");
+    mtdctl_redis_arg(ctl, &key);
+    mtdctl_redis_arg(ctl, &mtdctl_write_list);
+    mtdctl_redis_arg(ctl, &alias->owner_had);
+    mtdctl_redis_end(ctl);
+
+    return mtdctl_redis_exec(ctl);
 }
 
 
@@ -205,12 +348,7 @@ mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
     for (i = 0; i < w->change->aliases.n; i++) {
         alias = &w->alias[i];
 
-        mtdctl_redis_begin(ctl, "SET");
-        mtdctl_redis_arg(ctl, &alias->key);
-        mtdctl_redis_arg(ctl, &w->change->id);
-        mtdctl_redis_text(ctl, "EX");
-        mtdctl_redis_number(ctl, ctl->ttl);
-        mtdctl_redis_end(ctl);
+        mtdctl_write_alias(ctl, &alias->key, &w->change->id);
 
         if (alias->owner_key.data == NULL) {
             continue;
@@ -231,6 +369,18 @@ mtdctl_write_aliases(mtdctl_t *ctl, mtdctl_work_t *w)
         mtdctl_redis_end(ctl);
         mtdctl_audit(ctl, "alias taken", &alias->owner_key);
     }
+}
+
+
+static void
+mtdctl_write_alias(mtdctl_t *ctl, const mtd_str_t *key, const mtd_str_t *id)
+{
+    mtdctl_redis_begin(ctl, "SET");
+    mtdctl_redis_arg(ctl, key);
+    mtdctl_redis_arg(ctl, id);
+    mtdctl_redis_text(ctl, "EX");
+    mtdctl_redis_number(ctl, ctl->ttl);
+    mtdctl_redis_end(ctl);
 }
 
 

@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use List::Util qw(first);
 use Mtdctl;
 use Servers;
 use Test::More;
@@ -181,6 +182,60 @@ is((run('--cluster', '--redis', "127.0.0.1:$_", 'device', 'set', 'device1',
 is(cli($to, 'HGET', 'mtd:device:device1', 'os'), 'moved', '...');
 
 
+# a write that fails after others have written to the same keys
+
+my $audit = owner('mtd:audit');
+my ($stuck) = grep { $_ != $audit } @three;
+my $race = first { owner("mtd:alias:eas:race$_") == $stuck
+                   && owner("mtd:device:race$_") != $stuck } 1 .. 1000;
+
+for my $new (1, 0) {
+    my $threat = $new ? 'secured' : 'activated';
+
+    ($rc, $err) = stuck(
+        [ 'device', 'set', "race$race", "threat=$threat",
+          "alias=eas:race$race" ],
+        sub { owned("mtd:device:race$race", 'HGET', 'threat') eq $threat },
+        sub { owned("mtd:device:race$race", 'HSET',
+                    $new ? ('action', 'block') : ('threat', 'compromised')) });
+    is($rc, 3, $new ? 'a new device is blocked meanwhile' : '... compromised');
+    like($err, qr/refused: OOM .*; only a part is done, others have changed/,
+         'message');
+    is(owned("mtd:device:race$race", 'HGET', $new ? 'action' : 'threat'),
+       $new ? 'block' : 'compromised', '... and stays so');
+}
+
+is((run(@at, 'device', 'set', "race$race", "alias=eas:race$race"))[0], 0,
+   'it is done again');
+is(owned("mtd:alias:eas:race$race", 'GET'), "race$race", '...');
+is(owned("mtd:device:race$race", 'HGET', 'action'), 'block', '...');
+
+my $take = first { owner("mtd:user:take$_") == $stuck
+                   && !grep { $_ == $stuck }
+                      map { owner("mtd:$_") } "device:take$_", "device:has$_",
+                          "alias:eas:one$_", "alias:eas:two$_" } 1 .. 1000;
+
+is((run(@at, 'device', 'set', "has$take", "alias=eas:two$take",
+        "alias=serial:x$take"))[0], 0, 'a device with two aliases');
+
+($rc, $err) = stuck(
+    [ '--force', 'device', 'set', "take$take", "user=take$take",
+      "alias=eas:one$take", "alias=eas:two$take" ],
+    sub { owned("mtd:device:has$take", 'HGET', 'aliases')
+          eq "serial:x$take" },
+    sub { owned("mtd:alias:eas:one$take", 'SET', 'another');
+          owned("mtd:device:has$take", 'HSET', 'aliases', 'serial:y'); });
+is($rc, 3, 'a device that takes one, and fails');
+like($err, qr/is taken back where that could be done: do it again/,
+     'message');
+is(owned("mtd:device:take$take", 'EXISTS'), 0, '... is absent');
+is(owned("mtd:alias:eas:two$take", 'GET'), "has$take", '... gives it back');
+is(owned("mtd:alias:eas:one$take", 'GET'), 'another',
+   '... leaves the one that leads elsewhere by now');
+is(owned("mtd:device:has$take", 'HGET', 'aliases'), 'serial:y',
+   '... and a list that was changed since');
+
+
 # a master is gone: rows with a key there are absent, or as they were
 
 my ($gone) = grep { $_ != $ports[0] && $_ != owner('mtd:audit') } @three;
@@ -262,6 +317,31 @@ sub owner {
 sub owned {
     my ($key, $command, @args) = @_;
     return cli(owner($key), $command, $key, @args);
+}
+
+
+# what mtdctl does up to the node that is stuck, what others do then, and how
+# it ends when that node refuses
+
+sub stuck {
+    my ($args, $reached, $meanwhile) = @_;
+
+    unlink dir() . '/fork.err';
+    cli($stuck, 'CLIENT', 'PAUSE', 600_000, 'WRITE');
+
+    my $pid = ctl_fork(@at, '--timeout', '5m', @$args);
+
+    ok(until_true($reached), 'half of it is written');
+    $meanwhile->();
+    cli($stuck, 'CONFIG', 'SET', 'maxmemory', 1);
+    cli($stuck, 'CLIENT', 'UNPAUSE');
+    waitpid $pid, 0;
+
+    my $rc = $? >> 8;
+
+    cli($stuck, 'CONFIG', 'SET', 'maxmemory', 0);
+
+    return ($rc, slurp(dir() . '/fork.err'));
 }
 
 
