@@ -71,6 +71,7 @@ static redisReply *mtdctl_cluster_ok(void);
 int
 mtdctl_cluster_connect(mtdctl_t *ctl)
 {
+    int                status;
     mtdctl_cluster_t  *cl;
 
     cl = calloc(1, sizeof(mtdctl_cluster_t));
@@ -83,9 +84,9 @@ mtdctl_cluster_connect(mtdctl_t *ctl)
 
     ctl->cluster = cl;
 
-    mtdctl_nodes_init(ctl, &cl->nodes);
+    status = mtdctl_nodes_init(ctl, &cl->nodes);
 
-    return mtdctl_nodes_slots(ctl, &cl->nodes);
+    return status ? status : mtdctl_nodes_slots(ctl, &cl->nodes);
 }
 
 
@@ -407,13 +408,24 @@ mtdctl_cluster_send(mtdctl_t *ctl, const mtdctl_op_t *op)
 }
 
 
+/* at the current node; no later word may get a reply that comes too late */
+
 static int
 mtdctl_cluster_word(mtdctl_t *ctl, const char *word, redisReply **reply)
 {
+    int  status;
+
     mtdctl_redis_begin(ctl, word);
     mtdctl_redis_send(ctl);
 
-    return mtdctl_redis_read(ctl, reply);
+    status = mtdctl_redis_read(ctl, reply);
+
+    if (status != 0) {
+        mtdctl_nodes_drop(ctl, &ctl->cluster->nodes,
+                          ctl->cluster->nodes.current);
+    }
+
+    return status;
 }
 
 

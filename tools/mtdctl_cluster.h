@@ -38,7 +38,7 @@ typedef struct {
 
 /* the first one is what ctl is connected to */
 
-void mtdctl_nodes_init(mtdctl_t *ctl, mtdctl_nodes_t *nodes);
+int mtdctl_nodes_init(mtdctl_t *ctl, mtdctl_nodes_t *nodes);
 void mtdctl_nodes_close(mtdctl_t *ctl, mtdctl_nodes_t *nodes);
 
 /* from then on ctl is connected to this one */

@@ -15,7 +15,7 @@ static int mtdctl_nodes_range(mtdctl_nodes_t *nodes, const redisReply *range,
 static uint16_t mtdctl_nodes_crc16(const u_char *p, size_t len);
 
 
-void
+int
 mtdctl_nodes_init(mtdctl_t *ctl, mtdctl_nodes_t *nodes)
 {
     int  i;
@@ -24,8 +24,16 @@ mtdctl_nodes_init(mtdctl_t *ctl, mtdctl_nodes_t *nodes)
         nodes->slot[i] = MTDCTL_NONE;
     }
 
-    nodes->current = mtdctl_nodes_add(nodes, ctl->address);
+    if (mtdctl_nodes_add(nodes, ctl->address) == MTDCTL_NONE) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--redis: \"%.32s...\" is longer"
+                           " than %d bytes", ctl->address,
+                           MTDCTL_ADDRESS - 1);
+    }
+
+    nodes->current = 0;
     ctl->address = nodes->node[0].address;
+
+    return 0;
 }
 
 
@@ -257,8 +265,8 @@ mtdctl_nodes_redirect(mtdctl_t *ctl, mtdctl_nodes_t *nodes,
     size_t       len;
     const char  *p, *colon;
 
-    p = strrchr(error, ' ') + 1;
-    colon = strrchr(p, ':');
+    p = strrchr(error, ' ');
+    colon = p ? strrchr(++p, ':') : NULL;
 
     if (colon == NULL) {
         return MTDCTL_NONE;

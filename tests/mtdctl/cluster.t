@@ -7,8 +7,10 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 use List::Util qw(first);
+use POSIX ();
 use Mtdctl;
 use Servers;
 use Test::More;
@@ -46,6 +48,22 @@ server($one);
 is($rc, 3, 'no cluster');
 like($err, qr/refused: ERR This instance has cluster support disabled/,
      'message');
+
+($rc, $out, $err) = run('--cluster', '--redis', '127.0.0.1:' . '0' x 300 . $one,
+                        'device', 'list');
+is($rc, 2, 'a long address');
+like($err, qr/"127\.0\.0\.1:0+\.\.\." is longer than 255 bytes/, 'message');
+
+for my $moved ('MOVED', 'MOVED 1', 'MOVED 1 ', 'ASK', 'ASK 1 nowhere') {
+    my ($pid, $port) = liar($moved);
+
+    ($rc, $out, $err) = run('--cluster', '--redis', "127.0.0.1:$port",
+                            'device', 'get', 'x');
+    is($rc, 3, "a node that says \"$moved\"");
+    like($err, qr/^mtdctl: Redis at 127\.0\.0\.1:$port/, 'message');
+    kill KILL => $pid;
+    waitpid $pid, 0;
+}
 
 
 # each key in its place
@@ -342,6 +360,33 @@ sub stuck {
     cli($stuck, 'CONFIG', 'SET', 'maxmemory', 0);
 
     return ($rc, slurp(dir() . '/fork.err'));
+}
+
+
+# has all slots, but sends elsewhere who asks for a key
+
+sub liar {
+    my ($moved) = @_;
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
+                 or die $!;
+    my $port = $socket->sockport;
+    my $pid = fork() // die $!;
+
+    return ($pid, $port) if $pid;
+
+    while (my $link = $socket->accept) {
+        while (my $line = <$link>) {
+            my ($n) = $line =~ /^\*(\d+)/ or last;
+            my @words = map { scalar <$link> } 1 .. 2 * $n;
+
+            print {$link} $words[1] !~ /^CLUSTER/ ? "-$moved\r\n"
+                : "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n\$9\r\n127.0.0.1\r\n"
+                  . ":$port\r\n";
+            $link->flush;
+        }
+    }
+
+    POSIX::_exit(0);
 }
 
 
