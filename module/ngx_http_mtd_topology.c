@@ -477,6 +477,13 @@ ngx_http_mtd_topology_resolve(ngx_conf_t *cf, ngx_mtd_store_t *store)
         {
             return NGX_ERROR;
         }
+
+        /* of several the next one is asked soon */
+
+        if (n > 1) {
+            conf[i].resolver_timeout = ngx_min(conf[i].resolver_timeout,
+                                               conf[i].connect_timeout);
+        }
     }
 
     return NGX_OK;
