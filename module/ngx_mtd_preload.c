@@ -198,12 +198,15 @@ ngx_mtd_preload_connect(ngx_mtd_preload_t *preload)
 
     if (node == NULL || node->data.state != NGX_MTD_REDIS_READY) {
 
-        /* it is told of when they are there again */
-
         preload->at = 0;
         preload->server = 0;
+        preload->lookups.zone->tasks->preload = NGX_MTD_PRELOAD_WAITING;
 
         ngx_mtd_redis_stop(&preload->redis);
+
+        /* the links may be up all the while, and then nobody calls */
+
+        ngx_add_timer(&preload->timer, NGX_MTD_PRELOAD_RETRY);
         return;
     }
 

@@ -694,7 +694,12 @@ ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why)
                   redis->role, why);
 
     ngx_mtd_redis_close(redis, NGX_DECLINED);
-    ngx_mtd_redis_connect(redis);
+
+    /* whoever asked for it may have no more questions */
+
+    if (!redis->stopped) {
+        ngx_mtd_redis_connect(redis);
+    }
 }
 
 

@@ -227,6 +227,22 @@ is(told('00019999'), 'allow secured_enough MISS', 'who is not in it is asked for
 stop();
 
 
+# a key that is longer than all that is read of one
+
+redis('SET', 'mtd:device:' . 'x' x 70_000, '');
+$conf{more} = 'preload on; zone 4m;';
+gate(http => http());
+ok(preloaded('refused'), 'a key is too long');
+is(scalar(grep { told(sprintf '%08d', $_) !~ /^allow secured_enough/ } 1 .. 200),
+   0, '... requests are served');
+
+my $refusals = () = error_log() =~ /preload of redis .* is refused/g;
+
+is($refusals, 1, '... there is no second try');
+redis('DEL', 'mtd:device:' . 'x' x 70_000);
+stop();
+
+
 # the rights that the gate has, and the one that it needs
 
 my ($rights) = slurp("$FindBin::Bin/../../conf/redis.acl")
@@ -249,6 +265,25 @@ $conf{more} .= ' zone 4m;';
 gate(http => http());
 ok(preloaded('done'), 'now it does');
 is_deeply(redis('ACL', 'LOG'), [], '... and that was all it needed');
+stop();
+
+
+# no connection can be made for longer than it waits, but the link lives
+
+gate(http => http());
+ok(wait_for(sub { 2 == trusted('r') }), 'push is up');
+redis('ACL', 'SETUSER', 'gate', '-info');
+
+for (split /\n/, redis('CLIENT', 'LIST')) {
+    redis('CLIENT', 'KILL', 'ID', $1) if /^id=(\d+) .* sub=0 .* user=gate/;
+}
+
+isnt(preload()->{state}, 'done', 'redis is away before it is done');
+wait_for(sub { 0 }, 3);
+isnt(preload()->{state}, 'done', '... and stays away');
+redis('ACL', 'SETUSER', 'gate', '+info');
+ok(preloaded('done'), 'it is back: it is done');
+unlike(error_log(), qr/unavailable \(push\)/, '... and the link was there');
 
 is(alerts(), '', 'nothing is wrong');
 
