@@ -449,6 +449,7 @@ ngx_mtd_link_ping(ngx_mtd_link_t *link)
 
     } else {
         link->again = ngx_current_msec;
+        link->clock_again = ngx_mtd_zone_clock();
     }
 
     if (!link->probe.timer_set) {
@@ -476,6 +477,7 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
                             ngx_mtd_zone_clock() - link->clock);
 
     link->pinged = link->again;
+    link->clock = link->clock_again;
     link->again = 0;
     link->confirmed = pinged;
 

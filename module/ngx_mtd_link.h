@@ -69,6 +69,7 @@ typedef struct {
     ngx_msec_t                 pinged;      /* 0: no answer is awaited */
     uint64_t                   clock;       /* the same in microseconds */
     ngx_msec_t                 again;       /* a second PING on its heels */
+    uint64_t                   clock_again;
 
     /* the address leads to another server than that of the lookups */
 
