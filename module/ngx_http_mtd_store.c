@@ -42,6 +42,8 @@ static char *ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_http_mtd_redis_t *redis);
 static char *ngx_http_mtd_store_state(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_str_t *path);
+static ngx_uint_t ngx_http_mtd_store_same(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_http_mtd_store_beside(ngx_str_t *tmp, ngx_str_t *path);
 static char *ngx_http_mtd_store_times(ngx_conf_t *cf,
     ngx_http_mtd_redis_t *redis);
 #if (NGX_SSL)
@@ -455,18 +457,57 @@ ngx_http_mtd_store_state(ngx_conf_t *cf, ngx_mtd_store_t *store,
     for (i = 0; i < mmcf->stores.nelts; i++) {
         other = &stores[i]->state.path;
 
-        if (stores[i] != store && other->len == path->len
-            && ngx_memcmp(other->data, path->data, path->len) == 0)
-        {
+        if (stores[i] == store || other->len == 0) {
+            continue;
+        }
+
+        if (ngx_http_mtd_store_same(other, path)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" is the \"state\" of mtd_redis \"%V\" "
                                "and \"%V\"; each must have a file of its own",
                                path, &stores[i]->name, &store->name);
             return NGX_CONF_ERROR;
         }
+
+        if (ngx_http_mtd_store_beside(other, path)
+            || ngx_http_mtd_store_beside(path, other))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"state\" of mtd_redis \"%V\" and \"%V\" "
+                               "differ by \".tmp\" only, which is where the "
+                               "file is written first; give one another name",
+                               &stores[i]->name, &store->name);
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_mtd_store_same(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+}
+
+
+/* 1: the one is the temporary file of the other */
+
+static ngx_uint_t
+ngx_http_mtd_store_beside(ngx_str_t *tmp, ngx_str_t *path)
+{
+    ngx_str_t  base;
+
+    base = *tmp;
+
+    if (base.len < 4 || ngx_memcmp(base.data + base.len - 4, ".tmp", 4) != 0) {
+        return 0;
+    }
+
+    base.len -= 4;
+
+    return ngx_http_mtd_store_same(&base, path);
 }
 
 

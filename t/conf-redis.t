@@ -516,3 +516,17 @@ a" of "state" in mtd_redis is duplicate; it must be the path of a file, without 
 --- must_die
 --- error_log
 "on" of "preload" in mtd_redis is duplicate; it must be on or off in
+
+=== TEST 72: a state where the other is written first
+--- store: state $TEST_NGINX_SERVER_ROOT/known;
+--- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known.tmp; }
+--- must_die
+--- error_log
+"state" of mtd_redis "r" and "s" differ by ".tmp" only, which is where the file is written first; give one another name in
+
+=== TEST 73: ... in the other order
+--- store: state $TEST_NGINX_SERVER_ROOT/known.tmp;
+--- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
+--- must_die
+--- error_log
+"state" of mtd_redis "r" and "s" differ by ".tmp" only, which is where the file is written first; give one another name in
