@@ -12,8 +12,16 @@
 
 
 static void ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass);
+static void ngx_mtd_bypass_send(ngx_mtd_bypass_t *bypass,
+    ngx_mtd_redis_t *redis, ngx_uint_t guest);
+static ngx_int_t ngx_mtd_bypass_command(ngx_mtd_bypass_t *bypass,
+    ngx_str_t *argv, ngx_uint_t argc, ngx_mtd_redis_reply_pt handler);
+static void ngx_mtd_bypass_asking_reply(void *data, ngx_int_t rc,
+    ngx_mtd_reply_t *reply);
 static void ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
+static ngx_mtd_redis_t *ngx_mtd_bypass_redirect(ngx_mtd_bypass_t *bypass,
+    ngx_mtd_reply_t *reply, ngx_uint_t *asking);
 static const char *ngx_mtd_bypass_parse(ngx_mtd_bypass_t *bypass,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_bypass_text(ngx_mtd_bypass_text_t *text,
@@ -94,25 +102,42 @@ ngx_mtd_bypass_changed(ngx_mtd_bypass_t *bypass)
 static void
 ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
 {
-    u_char            name[MTD_PREFIX_MAX + sizeof("bypass")];
-    ngx_str_t         argv[2 + NGX_MTD_BYPASS_FIELDS];
+    u_char           *p, name[MTD_PREFIX_MAX + sizeof("bypass")];
     ngx_mtd_redis_t  *redis;
 
     bypass->due = 1;
 
-    ngx_str_set(&argv[0], "HMGET");
-    argv[1].data = name;
-    argv[1].len = ngx_sprintf(name, "%*sbypass", bypass->names->prefix.len,
-                              bypass->names->prefix.data)
-                  - name;
+    p = ngx_sprintf(name, "%*sbypass", bypass->names->prefix.len,
+                    bypass->names->prefix.data);
 
-    redis = bypass->choose(bypass->data, argv[1].data, argv[1].len);
+    redis = bypass->choose(bypass->data, name, p - name);
 
-    if (bypass->asking || redis == NULL
-        || redis->state != NGX_MTD_REDIS_READY)
-    {
+    if (bypass->asking || redis == NULL) {
         return;
     }
+
+    ngx_mtd_bypass_send(bypass, redis, 0);
+}
+
+
+/*
+ * A guest has the key, but not its slot yet.  Nobody tells of changes there,
+ * so the tick asks again.
+ */
+
+static void
+ngx_mtd_bypass_send(ngx_mtd_bypass_t *bypass, ngx_mtd_redis_t *redis,
+    ngx_uint_t guest)
+{
+    u_char     name[MTD_PREFIX_MAX + sizeof("bypass")];
+    ngx_str_t  argv[2 + NGX_MTD_BYPASS_FIELDS];
+
+    if (redis->state != NGX_MTD_REDIS_READY) {
+        return;
+    }
+
+    bypass->from = redis;
+    bypass->guest = guest;
 
     ngx_memzero(&bypass->next, sizeof(ngx_mtd_zone_bypass_t));
 
@@ -121,13 +146,18 @@ ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
                                   &bypass->zone->bypass->generation,
                                   __ATOMIC_ACQUIRE);
 
+    ngx_str_set(&argv[0], "HMGET");
+    argv[1].data = name;
+    argv[1].len = ngx_sprintf(name, "%*sbypass", bypass->names->prefix.len,
+                              bypass->names->prefix.data)
+                  - name;
     ngx_str_set(&argv[2], "until");
     ngx_str_set(&argv[3], "since");
     ngx_str_set(&argv[4], "by");
     ngx_str_set(&argv[5], "why");
 
-    if (ngx_mtd_redis_command(redis, argv, 2 + NGX_MTD_BYPASS_FIELDS,
-                              ngx_mtd_bypass_hmget_reply, bypass)
+    if (ngx_mtd_bypass_command(bypass, argv, 2 + NGX_MTD_BYPASS_FIELDS,
+                               ngx_mtd_bypass_hmget_reply)
         != NGX_OK)
     {
         /* there is no memory: the tick asks again */
@@ -137,15 +167,43 @@ ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass)
 
     ngx_str_set(&argv[0], "PTTL");
 
-    if (ngx_mtd_redis_command(redis, argv, 2,
-                              ngx_mtd_bypass_pttl_reply, bypass)
+    if (ngx_mtd_bypass_command(bypass, argv, 2, ngx_mtd_bypass_pttl_reply)
         != NGX_OK)
     {
         return;
     }
 
-    bypass->due = 0;
+    bypass->due = guest;
     bypass->asking = 1;
+}
+
+
+static ngx_int_t
+ngx_mtd_bypass_command(ngx_mtd_bypass_t *bypass, ngx_str_t *argv,
+    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler)
+{
+    ngx_str_t  asking;
+
+    ngx_str_set(&asking, "ASKING");
+
+    if (bypass->guest
+        && ngx_mtd_redis_command(bypass->from, &asking, 1,
+                                 ngx_mtd_bypass_asking_reply, bypass)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_mtd_redis_command(bypass->from, argv, argc, handler, bypass);
+}
+
+
+/* what ASKING is for says more */
+
+static void
+ngx_mtd_bypass_asking_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
+{
+    /* void */
 }
 
 
@@ -156,17 +214,12 @@ ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     ngx_uint_t  asking;
 
-    bypass->moved = (rc == NGX_OK && bypass->redirect && !reply->array
-                     && reply->value[0].type == NGX_MTD_VALUE_ERROR
-                     && bypass->redirect(bypass->data, &reply->value[0].text,
-                                         &asking)
-                        != NULL);
+    bypass->moved = (rc == NGX_OK
+                     && ngx_mtd_bypass_redirect(bypass, reply, &asking));
 
     if (bypass->moved) {
 
-        /* the tick asks who has it by then */
-
-        bypass->due = 1;
+        /* the answer to PTTL says where to */
 
     } else if (rc == NGX_OK) {
         bypass->why = ngx_mtd_bypass_parse(bypass, reply);
@@ -176,11 +229,29 @@ ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         /* asking again would cut the connection again */
 
         bypass->oversize = 1;
+        bypass->due = 0;
 
         ngx_log_error(NGX_LOG_WARN, bypass->log, 0,
                       "the bypass in redis %V cannot be read: it is longer "
                       "than 64k", bypass->redis);
     }
+}
+
+
+/* who is to be asked, NULL if the reply is none that says so */
+
+static ngx_mtd_redis_t *
+ngx_mtd_bypass_redirect(ngx_mtd_bypass_t *bypass, ngx_mtd_reply_t *reply,
+    ngx_uint_t *asking)
+{
+    if (bypass->redirect == NULL || reply->array
+        || reply->value[0].type != NGX_MTD_VALUE_ERROR)
+    {
+        return NULL;
+    }
+
+    return bypass->redirect(bypass->data, bypass->from,
+                            &reply->value[0].text, asking);
 }
 
 
@@ -257,11 +328,29 @@ ngx_mtd_bypass_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_bypass_t *bypass = data;
 
+    ngx_uint_t        asking;
+    ngx_mtd_redis_t  *redis;
+
     bypass->asking = 0;
 
-    if (rc != NGX_OK || bypass->moved) {
+    if (rc != NGX_OK) {
 
         /* asked again once redis is ready */
+
+        return;
+    }
+
+    redis = ngx_mtd_bypass_redirect(bypass, reply, &asking);
+
+    if (redis || bypass->moved) {
+
+        /* the tick asks who has it by then */
+
+        bypass->due = 1;
+
+        if (redis && asking && !bypass->guest) {
+            ngx_mtd_bypass_send(bypass, redis, 1);
+        }
 
         return;
     }

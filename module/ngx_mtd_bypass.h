@@ -52,11 +52,13 @@ typedef struct {
     ngx_mtd_bypass_over_pt    on_over;
     void                     *data;         /* of choose, too */
 
+    ngx_mtd_redis_t          *from;         /* who is asked */
     ngx_mtd_zone_bypass_t     next;         /* between the two replies */
     const char               *why;          /* it cannot be read */
     unsigned                  due:1;        /* redis is to be asked */
     unsigned                  asking:1;
     unsigned                  moved:1;      /* another server has it */
+    unsigned                  guest:1;      /* ... to which it is on its way */
     unsigned                  oversize:1;   /* not asked before it changes */
     unsigned                  held:1;       /* when last looked at */
 } ngx_mtd_bypass_t;

@@ -149,10 +149,10 @@ ngx_mtd_cluster_choose(ngx_mtd_cluster_t *cluster, const u_char *name,
 /* "MOVED SLOT IP:PORT", "ASK SLOT IP:PORT"; an address may have colons */
 
 ngx_mtd_redis_t *
-ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_str_t *error,
-    ngx_uint_t *asking)
+ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_mtd_redis_t *from,
+    ngx_str_t *error, ngx_uint_t *asking)
 {
-    u_char           *p, *last, *colon;
+    u_char           *p, *last, *colon, buf[NGX_SOCKADDR_STRLEN];
     ngx_int_t         slot, port;
     ngx_str_t         ip;
     ngx_uint_t        i;
@@ -187,11 +187,22 @@ ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_str_t *error,
         /* void */
     }
 
-    if (colon <= ip.data || slot == NGX_ERROR || slot >= MTD_SLOTS) {
+    if (colon < ip.data || *colon != ':' || slot == NGX_ERROR
+        || slot >= MTD_SLOTS)
+    {
         return NULL;
     }
 
     ip.len = colon - ip.data;
+
+    /* a server that does not tell addresses means the one it has itself */
+
+    if (ip.len == 0) {
+        ip.data = buf;
+        ip.len = ngx_sock_ntop(from->peer.sockaddr, from->peer.socklen, buf,
+                               NGX_SOCKADDR_STRLEN, 0);
+    }
+
     port = ngx_atoi(colon + 1, last - colon - 1);
 
     if (port == NGX_ERROR || ngx_mtd_place(&place, &ip, port) != NGX_OK) {

@@ -103,12 +103,12 @@ ngx_mtd_redis_t *ngx_mtd_cluster_choose(ngx_mtd_cluster_t *cluster,
     const u_char *name, size_t len);
 
 /*
- * error is a reply; NULL if it redirects nowhere.  With *asking set the
+ * error is a reply of from; NULL if it redirects nowhere.  With *asking set the
  * command, and nothing but this one, is to be asked there behind ASKING.
  */
 
 ngx_mtd_redis_t *ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster,
-    ngx_str_t *error, ngx_uint_t *asking);
+    ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 
 /* a question has waited too long for those that are not there yet */
 

@@ -883,7 +883,7 @@ ngx_mtd_lookup_redirect(ngx_mtd_question_t *question, ngx_str_t *text)
         return NGX_ERROR;
     }
 
-    redis = lookups->redirect(lookups->data, text, &asking);
+    redis = lookups->redirect(lookups->data, question->redis, text, &asking);
 
     return redis ? ngx_mtd_lookup_send_to(question, redis, asking)
                  : NGX_ERROR;

@@ -47,12 +47,12 @@ typedef ngx_mtd_redis_t *(*ngx_mtd_lookup_choose_pt)(void *data,
 
 
 /*
- * Where an error reply leads: NULL if nowhere.  With *asking set what is said
- * there holds for this answer only.
+ * Where an error reply of from leads: NULL if nowhere.  With *asking set what
+ * is said there holds for this answer only.
  */
 
 typedef ngx_mtd_redis_t *(*ngx_mtd_lookup_redirect_pt)(void *data,
-    ngx_str_t *error, ngx_uint_t *asking);
+    ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 
 
 /* of one worker for one store */

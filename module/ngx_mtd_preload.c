@@ -20,7 +20,7 @@
 static ngx_mtd_redis_t *ngx_mtd_preload_choose(void *data,
     const u_char *name, size_t len);
 static ngx_mtd_redis_t *ngx_mtd_preload_redirect(void *data,
-    ngx_str_t *error, ngx_uint_t *asking);
+    ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 static void ngx_mtd_preload_handler(ngx_event_t *ev);
 static void ngx_mtd_preload_connect(ngx_mtd_preload_t *preload);
 static ngx_uint_t ngx_mtd_preload_needed(ngx_mtd_preload_t *preload);
@@ -113,7 +113,8 @@ ngx_mtd_preload_choose(void *data, const u_char *name, size_t len)
 /* what is on its way to another server is left to those who need it */
 
 static ngx_mtd_redis_t *
-ngx_mtd_preload_redirect(void *data, ngx_str_t *error, ngx_uint_t *asking)
+ngx_mtd_preload_redirect(void *data, ngx_mtd_redis_t *from,
+    ngx_str_t *error, ngx_uint_t *asking)
 {
     return NULL;
 }

@@ -24,8 +24,8 @@ static void ngx_mtd_store_down(ngx_mtd_node_t *node);
 static void ngx_mtd_store_cluster_changed(void *data);
 static ngx_mtd_redis_t *ngx_mtd_store_choose(void *data, const u_char *name,
     size_t len);
-static ngx_mtd_redis_t *ngx_mtd_store_redirect(void *data, ngx_str_t *error,
-    ngx_uint_t *asking);
+static ngx_mtd_redis_t *ngx_mtd_store_redirect(void *data,
+    ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 static void ngx_mtd_store_late(void *data);
 static void ngx_mtd_store_aged_handler(ngx_event_t *ev);
 static ngx_msec_t ngx_mtd_store_lost(ngx_mtd_store_t *store);
@@ -460,11 +460,12 @@ ngx_mtd_store_choose(void *data, const u_char *name, size_t len)
 
 
 static ngx_mtd_redis_t *
-ngx_mtd_store_redirect(void *data, ngx_str_t *error, ngx_uint_t *asking)
+ngx_mtd_store_redirect(void *data, ngx_mtd_redis_t *from, ngx_str_t *error,
+    ngx_uint_t *asking)
 {
     ngx_mtd_store_t *store = data;
 
-    return ngx_mtd_cluster_redirect(store->cluster, error, asking);
+    return ngx_mtd_cluster_redirect(store->cluster, from, error, asking);
 }
 
 

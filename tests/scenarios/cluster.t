@@ -170,6 +170,38 @@ ok(wait_for(sub { told_of('nobody') eq 'allow bypass' }), 'a bypass');
 cluster_do($masters[0], 'HSET', 'mtd:bypass', 'until', int time - 1);
 ok(wait_for(sub { told_of('nobody') eq 'block unknown_device' }), '... is over');
 
+# masters that do not tell addresses: the one that was asked is meant
+
+$_->do(qw(CONFIG SET cluster-preferred-endpoint-type unknown-endpoint))
+    for @masters;
+
+for my $n (1, 2, 4, 5, 7) {
+    my $slot = slot("mtd:device:d$n");
+
+    move($owner{$slot}, $masters[index_of($owner{$slot}) - 1], $slot);
+    is(get("/asked?device=d$n")->{'x-is'}, 'allow secured_enough',
+       "d$n has moved, to a port");
+}
+
+$_->do(qw(CONFIG SET cluster-preferred-endpoint-type ip)) for @masters;
+
+
+# a bypass whose slot is halfway
+
+$slot = slot('mtd:bypass');
+$from = $owner{$slot};
+$to = $masters[index_of($from) - 1];
+prepare($from, $to, $slot);
+$to->pipeline([ 'ASKING' ],
+              [ 'HSET', 'mtd:bypass', 'until', int(time) + 3600, 'since',
+                int(time), 'by', 'test', 'why', 'test' ],
+              [ 'ASKING' ], [ 'EXPIRE', 'mtd:bypass', 3600 ]);
+ok(wait_for(sub { decided(0, 'allow bypass') }), 'halfway: the bypass holds');
+$to->pipeline([ 'ASKING' ], [ 'DEL', 'mtd:bypass' ]);
+ok(wait_for(sub { decided(0, 'remediate threat_level') }), '... and is ended');
+finish($from, $to, $slot);
+ok(wait_for(sub { right(0 .. DEVICES - 1) && all_trusted() }), 'all is right');
+
 
 # one is killed: its devices only are decided by what is known, or not at all
 
