@@ -112,8 +112,6 @@ ngx_mtd_node_init(ngx_mtd_node_t *node, const ngx_mtd_redis_conf_t *conf,
     node->check.data = node;
     node->check.log = log;
     node->check.cancelable = 1;
-
-    node->lost = ngx_current_msec;
 }
 
 
@@ -390,8 +388,6 @@ ngx_mtd_node_ready(void *data)
 {
     ngx_mtd_node_t *node = data;
 
-    node->up = 1;
-
     ngx_mtd_zone_count(node->zone, NGX_MTD_COUNT_CONNECTS);
 
     if (node->linked
@@ -415,11 +411,6 @@ ngx_mtd_node_down(void *data)
     ngx_mtd_node_t *node = data;
 
     ngx_mtd_zone_count(node->zone, NGX_MTD_COUNT_DISCONNECTS);
-
-    if (node->up) {
-        node->up = 0;
-        node->lost = ngx_current_msec;
-    }
 
     if (node->check.timer_set) {
         ngx_del_timer(&node->check);

@@ -52,8 +52,6 @@ struct ngx_mtd_node_s {
     ngx_uint_t             linked;          /* unsigned  linked:1; */
     ngx_uint_t             role;            /* set before it is connected */
     ngx_event_t            check;           /* of the role, now and then */
-    ngx_msec_t             lost;            /* data, or the node's start */
-    ngx_uint_t             up;              /* unsigned  up:1; of data */
 #if (NGX_SSL)
     ngx_mtd_tls_t          tls;
 #endif

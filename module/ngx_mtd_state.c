@@ -514,6 +514,8 @@ ngx_mtd_state_load_device(ngx_mtd_state_load_t *load,
     }
 
     ngx_mtd_zone_restore_device(load->state->zone, &device);
+    ngx_mtd_zone_fetched(load->state->zone, ngx_current_msec
+                                            - (load->state->stale - left));
 
     load->devices++;
 }

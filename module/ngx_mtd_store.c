@@ -28,7 +28,6 @@ static ngx_mtd_redis_t *ngx_mtd_store_redirect(void *data,
     ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 static void ngx_mtd_store_late(void *data);
 static void ngx_mtd_store_aged_handler(ngx_event_t *ev);
-static ngx_msec_t ngx_mtd_store_lost(ngx_mtd_store_t *store);
 static void ngx_mtd_store_tell(ngx_mtd_store_t *store);
 static void ngx_mtd_store_changed(void *data, ngx_mtd_changed_e changed,
     const mtd_hash_t *device);
@@ -125,7 +124,6 @@ ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 
     log = cycle->log;
 
-    store->started = ngx_current_msec;
     store->told = NGX_MTD_HEALTH_SERVING;
 
     ngx_mtd_zone_init_process(&store->zone);
@@ -340,28 +338,8 @@ ngx_mtd_store_health(ngx_mtd_store_t *store)
 
     ngx_mtd_zone_totals(&store->zone, &totals);
 
-    return totals.devices
-           && ngx_current_msec - ngx_mtd_store_lost(store) < store->stale
+    return totals.devices && ngx_mtd_zone_age(&store->zone) < store->stale
            ? NGX_MTD_HEALTH_STALE : NGX_MTD_HEALTH_REFUSING;
-}
-
-
-/* when the last connection was lost, or the worker's start */
-
-static ngx_msec_t
-ngx_mtd_store_lost(ngx_mtd_store_t *store)
-{
-    ngx_uint_t       i;
-    ngx_msec_t       lost;
-    ngx_mtd_node_t  *node;
-
-    lost = store->started;
-
-    for (i = 0; (node = ngx_mtd_store_node(store, i)) != NULL; i++) {
-        lost = ngx_max(lost, node->lost);
-    }
-
-    return lost;
 }
 
 
@@ -495,7 +473,7 @@ ngx_mtd_store_aged_handler(ngx_event_t *ev)
 static void
 ngx_mtd_store_tell(ngx_mtd_store_t *store)
 {
-    ngx_msec_t        away;
+    ngx_msec_t        age;
     ngx_mtd_health_e  health;
 
     static struct {
@@ -508,15 +486,15 @@ ngx_mtd_store_tell(ngx_mtd_store_t *store)
     };
 
     health = ngx_mtd_store_health(store);
-    away = ngx_current_msec - ngx_mtd_store_lost(store);
+    age = ngx_mtd_zone_age(&store->zone);
 
     if (health != NGX_MTD_HEALTH_STALE) {
         if (store->aged.timer_set) {
             ngx_del_timer(&store->aged);
         }
 
-    } else if (!store->aged.timer_set && away < store->stale) {
-        ngx_add_timer(&store->aged, store->stale - away);
+    } else if (!store->aged.timer_set && age < store->stale) {
+        ngx_add_timer(&store->aged, store->stale - age);
     }
 
     if (health == store->told) {

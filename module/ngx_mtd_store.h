@@ -63,7 +63,6 @@ typedef struct {
     ngx_mtd_lookups_t        lookups;
     ngx_mtd_bypass_t         bypass;
     ngx_mtd_preload_t        preload;
-    ngx_msec_t               started;
     ngx_mtd_health_e         told;          /* in the log */
     ngx_event_t              aged;          /* stale ends */
 
@@ -108,8 +107,8 @@ ngx_uint_t ngx_mtd_store_push_state(ngx_mtd_store_t *store);
 ngx_mtd_breaker_e ngx_mtd_store_breaker(ngx_mtd_store_t *store);
 
 /*
- * What this worker can do now.  STALE ends "stale" after redis was lost:
- * then no record can be young enough.
+ * What this worker can do now.  STALE ends when the newest device is "stale"
+ * old, whoever has fetched it: then no record is young enough.
  */
 
 ngx_mtd_health_e ngx_mtd_store_health(ngx_mtd_store_t *store);

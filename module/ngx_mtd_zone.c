@@ -62,6 +62,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         server;                /* whose data this is */
     uint64_t         cover_since;
     uint64_t         cover_to;
+    uint64_t         fetched;               /* the newest device, 0: none */
     ngx_mtd_zone_bypass_t  bypass;
     uint64_t         epoch;                 /* see ngx_mtd_zone_agree() */
     int64_t          used[NGX_MTD_ZONE_TABLES];
@@ -427,9 +428,41 @@ ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_zone_put_locked(zone, &zone->devices, &device.entry);
     (void) mtd_table_delete(&zone->unknown, key);
 
+    ngx_mtd_zone_fetched(zone, ticket->sent);
+
     ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
+}
+
+
+void
+ngx_mtd_zone_fetched(ngx_mtd_zone_t *zone, ngx_msec_t fetched)
+{
+    uint64_t  newest;
+
+    newest = zone->sh->fetched;
+
+    if (newest == 0 || (ngx_msec_int_t) (fetched - newest) > 0) {
+        __atomic_store_n(&zone->sh->fetched, fetched, __ATOMIC_RELAXED);
+    }
+}
+
+
+ngx_msec_t
+ngx_mtd_zone_age(ngx_mtd_zone_t *zone)
+{
+    ngx_msec_t  fetched;
+
+    fetched = __atomic_load_n(&zone->sh->fetched, __ATOMIC_RELAXED);
+
+    if (fetched == 0) {
+        return NGX_MAX_INT_T_VALUE;
+    }
+
+    /* another worker's clock may be ahead */
+
+    return ngx_max((ngx_msec_int_t) (ngx_current_msec - fetched), 0);
 }
 
 
@@ -689,6 +722,8 @@ ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone)
     if (zone->sh->valid_from < from) {
         __atomic_store_n(&zone->sh->valid_from, from, __ATOMIC_RELEASE);
     }
+
+    __atomic_store_n(&zone->sh->fetched, 0, __ATOMIC_RELAXED);
 }
 
 

@@ -284,6 +284,13 @@ ngx_int_t ngx_mtd_zone_put_unknown(ngx_mtd_zone_t *zone,
     const mtd_hash_t *key, const ngx_mtd_ticket_t *ticket);
 
 /*
+ * How old the newest device is that was put here since the zone was flushed,
+ * which may be gone meanwhile: none is younger.
+ */
+
+ngx_msec_t ngx_mtd_zone_age(ngx_mtd_zone_t *zone);
+
+/*
  * With pseudonyms, an alias of which nobody has said the plain value so far
  * stands at an address that no value can have.  A lookup that comes with it
  * moves the alias there.
@@ -419,6 +426,13 @@ void ngx_mtd_zone_restore_device(ngx_mtd_zone_t *zone,
     const ngx_mtd_device_t *device);
 void ngx_mtd_zone_restore_alias(ngx_mtd_zone_t *zone,
     const ngx_mtd_named_t *named);
+
+/*
+ * A device is that new.  The time may lie before the clock began: of a device
+ * that was known before the machine has restarted.
+ */
+
+void ngx_mtd_zone_fetched(ngx_mtd_zone_t *zone, ngx_msec_t fetched);
 
 
 typedef struct {

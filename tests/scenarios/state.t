@@ -129,7 +129,11 @@ spew($file, aged(slurp($file), 1000 * ($uptime + 3600)));
 gate(http => http());
 ok(wait_for(\&away), 'redis is away');
 is(told('good'), 'allow stale_allowed STALE', 'older than the machine: known');
+is(status()->{stores}{r}{health}, 'stale', '... says the health');
 ok(wait_for(sub { told('good') =~ /ERROR/ }, 20), '... until it is too old');
+ok(wait_for(sub { error_log() =~ /"r" is refusing: no device is known that/ },
+            20), '... as the log says');
+is(status()->{stores}{r}{health}, 'refusing', '... and the health');
 stop();
 
 # files that are of no use; each is ignored with one line
