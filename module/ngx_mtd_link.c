@@ -7,7 +7,7 @@
 #include "ngx_mtd_link.h"
 
 
-#define NGX_MTD_LINK_LINGER   200           /* ms */
+#define NGX_MTD_LINK_LINGER   1000          /* ms */
 #define NGX_MTD_LINK_JOIN     20
 
 
@@ -25,6 +25,7 @@ static void ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply);
 static void ngx_mtd_link_key(void *data, u_char *key, size_t len);
 static void ngx_mtd_link_ping(ngx_mtd_link_t *link);
 static void ngx_mtd_link_pong(ngx_mtd_link_t *link);
+static ngx_uint_t ngx_mtd_link_lingers(ngx_mtd_link_t *link);
 static void ngx_mtd_link_probe_handler(ngx_event_t *ev);
 
 
@@ -320,8 +321,9 @@ ngx_mtd_link_down(void *data)
 
 
 /*
- * The new workers' links take over where this one ends.  A last answered
- * PING, for which the worker waits, proves that there was no gap.
+ * The new workers' links take over where this one ends: until one of them
+ * has, the worker waits, and the last answered PING proves that there was no
+ * gap.
  */
 
 static void
@@ -345,8 +347,9 @@ ngx_mtd_link_shutdown(void *data)
         return;
     }
 
+    link->leaving = ngx_current_msec;
     link->probe.cancelable = 0;
-    ngx_add_timer(&link->probe, NGX_MTD_LINK_LINGER);
+    ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
 
     /* this is no event: what is posted now would wait for the next one */
 
@@ -491,8 +494,9 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
 
     if (link->pinged == 0 && !link->probe.cancelable) {
         ngx_del_timer(&link->probe);
-        link->probe.cancelable = 1;
-        ngx_add_timer(&link->probe, NGX_MTD_LINK_PROBE);
+        link->probe.cancelable = !ngx_mtd_link_lingers(link);
+        ngx_add_timer(&link->probe, link->probe.cancelable
+                                    ? NGX_MTD_LINK_PROBE : NGX_MTD_LINK_JOIN);
 
     } else if (links->zone->trusted_since == links->since
                && pinged < links->since + NGX_MTD_LINK_LEASE
@@ -506,6 +510,17 @@ ngx_mtd_link_pong(ngx_mtd_link_t *link)
 }
 
 
+/* new workers may take a while to start, and there must be no gap */
+
+static ngx_uint_t
+ngx_mtd_link_lingers(ngx_mtd_link_t *link)
+{
+    return link->leaving
+           && ngx_current_msec - link->leaving < NGX_MTD_LINK_LINGER
+           && ngx_mtd_zone_awaits(link->links->zone);
+}
+
+
 static void
 ngx_mtd_link_probe_handler(ngx_event_t *ev)
 {
@@ -513,7 +528,7 @@ ngx_mtd_link_probe_handler(ngx_event_t *ev)
 
     link = ev->data;
 
-    ev->cancelable = 1;
+    ev->cancelable = !ngx_mtd_link_lingers(link);
 
     if (link->pinged == 0) {
         ngx_mtd_link_ping(link);

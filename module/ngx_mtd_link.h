@@ -66,6 +66,7 @@ typedef struct {
     uint64_t                   server;      /* that the lookups ask */
     ngx_msec_t                 since;       /* subscribed */
     ngx_msec_t                 confirmed;   /* 0: not since then */
+    ngx_msec_t                 leaving;     /* since when, 0: it is not */
     ngx_msec_t                 pinged;      /* 0: no answer is awaited */
     uint64_t                   clock;       /* the same in microseconds */
     ngx_msec_t                 again;       /* a second PING on its heels */

@@ -120,13 +120,15 @@ ngx_int_t
 ngx_mtd_store_init_process(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 {
     ngx_log_t          *log;
+    ngx_core_conf_t    *ccf;
     ngx_mtd_lookups_t  *lookups;
 
     log = cycle->log;
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
     store->told = NGX_MTD_HEALTH_SERVING;
 
-    ngx_mtd_zone_init_process(&store->zone);
+    ngx_mtd_zone_init_process(&store->zone, ccf->worker_processes);
 
     lookups = &store->lookups;
 

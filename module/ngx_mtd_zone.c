@@ -62,6 +62,10 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         server;                /* whose data this is */
     uint64_t         cover_since;
     uint64_t         cover_to;
+    uint64_t         cover_cycle;           /* the newest that has joined */
+    uint64_t         cover_joined;          /* workers of it, and of how */
+    uint64_t         cover_workers;         /* many */
+    uint64_t         cycles;
     uint64_t         fetched;               /* the newest device, 0: none */
     ngx_mtd_zone_bypass_t  bypass;
     uint64_t         epoch;                 /* see ngx_mtd_zone_agree() */
@@ -94,6 +98,7 @@ static void ngx_mtd_zone_put_locked(ngx_mtd_zone_t *zone,
 static void ngx_mtd_zone_put_name_locked(ngx_mtd_zone_t *zone,
     const mtd_hash_t *name, const mtd_hash_t *address, ngx_msec_t fetched);
 static void ngx_mtd_zone_flush_locked(ngx_mtd_zone_t *zone);
+static void ngx_mtd_zone_join_locked(ngx_mtd_zone_t *zone);
 static void ngx_mtd_zone_unlock(ngx_mtd_zone_t *zone);
 
 
@@ -121,6 +126,10 @@ ngx_mtd_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     ngx_mtd_zone_attach(zone);
+
+    /* the master's, for the workers that it is about to start */
+
+    zone->cycle = ++zone->sh->cycles;
 
     return NGX_OK;
 }
@@ -255,9 +264,11 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
 
 
 void
-ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone)
+ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone, ngx_uint_t workers)
 {
     ngx_uint_t  slot;
+
+    zone->workers = workers;
 
     slot = ngx_process_slot % NGX_MTD_ZONE_SLOTS;
 
@@ -887,6 +898,8 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     if (sh->cover_since == since || sh->cover_to >= since) {
         trust = sh->cover_since;
         sh->cover_to = ngx_max(sh->cover_to, confirmed);
+
+        ngx_mtd_zone_join_locked(zone);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -894,6 +907,46 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     *trusted = trust;
 
     return 1;
+}
+
+
+static void
+ngx_mtd_zone_join_locked(ngx_mtd_zone_t *zone)
+{
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    if (sh->cover_cycle < zone->cycle) {
+        sh->cover_cycle = zone->cycle;
+        sh->cover_joined = 0;
+    }
+
+    if (!zone->joined && sh->cover_cycle == zone->cycle) {
+        zone->joined = 1;
+        sh->cover_joined++;
+        sh->cover_workers = zone->workers;
+    }
+}
+
+
+ngx_uint_t
+ngx_mtd_zone_awaits(ngx_mtd_zone_t *zone)
+{
+    ngx_uint_t          awaits;
+    ngx_mtd_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    awaits = (zone->cycle < sh->cycles
+              && (zone->cycle >= sh->cover_cycle
+                  || sh->cover_joined < sh->cover_workers));
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return awaits;
 }
 
 

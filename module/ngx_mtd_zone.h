@@ -136,6 +136,9 @@ typedef struct {
     ngx_mtd_zone_bypass_t  *bypass;
     ngx_mtd_zone_tasks_t  *tasks;
     uint64_t             server;            /* that this process asks */
+    uint64_t             cycle;             /* of configurations, 1 .. */
+    ngx_uint_t           workers;           /* of this configuration */
+    ngx_uint_t           joined;            /* unsigned  joined:1; */
     mtd_table_t          aliases;
     mtd_table_t          devices;
     mtd_table_t          unknown;
@@ -194,7 +197,7 @@ ngx_int_t ngx_mtd_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 /* in each worker, before the first use of counters */
 
-void ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone);
+void ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone, ngx_uint_t workers);
 
 
 static ngx_inline mtd_hash_t
@@ -377,6 +380,10 @@ ngx_uint_t ngx_mtd_zone_agree(ngx_mtd_zone_t *zone, uint64_t epoch,
 
 ngx_uint_t ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
     ngx_msec_t confirmed, ngx_msec_t *trusted);
+
+/* 1 while not all workers of a newer configuration have joined the chain */
+
+ngx_uint_t ngx_mtd_zone_awaits(ngx_mtd_zone_t *zone);
 
 
 static ngx_inline void
