@@ -24,7 +24,7 @@ make -s -C tests/fuzz "${vars[@]}" MAIN=tests/fuzz/replay.c replays
 
 for test in tests/unit/test_*.c; do
     name=$(basename "$test" .c)
-    "$build/$name" >"$build/$name.log" 2>&1 \
+    (cd tests/unit && exec "$build/$name") >"$build/$name.log" 2>&1 \
         || { cat "$build/$name.log"; exit 1; }
 done
 

@@ -21,6 +21,7 @@
 
 #define FUZZ_READ          4096     /* bytes at once, as the gate reads */
 #define FUZZ_ARGS          25       /* one more than it takes */
+#define FUZZ_ELEMENTS      2
 #define FUZZ_LINE          1022     /* the longest that is no text */
 #define FUZZ_LOG           65536
 #define FUZZ_RUN           0xfe
@@ -143,16 +144,35 @@ fuzz_key(void *data, u_char *key, size_t len)
 
 
 static void
+fuzz_element(void *data, ngx_uint_t depth, ngx_uint_t index,
+    ngx_mtd_value_t *value)
+{
+    fuzz_check(depth > 0, "an element of no array");
+    fuzz_check(value->type <= NGX_MTD_VALUE_ARRAY, "type");
+
+    fuzz_log(data, 'e', value->text.data, value->text.len,
+             (long long) (depth * 100000 + index * 10 + value->type));
+}
+
+
+static void
 fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply, int nested)
 {
     ngx_uint_t  i;
 
     static const char  types[] = "-$+:!*";
 
-    fuzz_check(reply->n <= NGX_MTD_RESP_VALUES, "too many values");
     fuzz_check(reply->array || reply->n == 1, "no array, not one value");
 
     fuzz_log(log, reply->array ? 'A' : 'V', NULL, 0, reply->n);
+
+    /* who gets elements gets no values of an array */
+
+    if (nested == FUZZ_ELEMENTS && reply->array) {
+        return;
+    }
+
+    fuzz_check(reply->n <= NGX_MTD_RESP_VALUES, "too many values");
 
     for (i = 0; i < reply->n; i++) {
         fuzz_check(reply->value[i].type <= NGX_MTD_VALUE_ARRAY, "type");
@@ -193,7 +213,7 @@ fuzz_replies(ngx_mtd_resp_t *resp, fuzz_log_t *log, int nested)
 
 static ngx_int_t
 fuzz_feed(fuzz_log_t *log, ngx_mtd_resp_key_pt key, const uint8_t *data,
-    size_t size, unsigned part, unsigned step)
+    size_t size, unsigned part, unsigned step, int elements)
 {
     size_t           n, before;
     u_char          *copy;
@@ -207,6 +227,10 @@ fuzz_feed(fuzz_log_t *log, ngx_mtd_resp_key_pt key, const uint8_t *data,
     resp = ngx_mtd_resp_create(key, log, NULL);
     fuzz_check(resp != NULL, "no memory");
 
+    if (elements) {
+        ngx_mtd_resp_elements(resp, fuzz_element);
+    }
+
     rc = NGX_AGAIN;
 
     while (size && rc == NGX_AGAIN) {
@@ -218,7 +242,8 @@ fuzz_feed(fuzz_log_t *log, ngx_mtd_resp_key_pt key, const uint8_t *data,
             rc = NGX_ERROR;
 
         } else {
-            rc = fuzz_replies(resp, log, key != NULL);
+            rc = fuzz_replies(resp, log, elements ? FUZZ_ELEMENTS
+                                                  : key != NULL);
         }
 
         free(copy);
@@ -448,7 +473,7 @@ fuzz_command(const uint8_t *data, size_t size)
     argv[1].len = size;
 
     command = ngx_mtd_resp_command(argv, 3, &len);
-    filled = malloc(ngx_mtd_resp_size(&template, size));
+    filled = malloc(ngx_mtd_resp_size(&template, size) + 64);
 
     fuzz_check(command && filled, "no memory");
 
@@ -475,6 +500,17 @@ fuzz_command(const uint8_t *data, size_t size)
 
     free(template.head.data);
     free(template.tail.data);
+
+    /* without an empty argument there is no key to fill in */
+
+    argv[1] = argv[0];
+
+    fuzz_check(ngx_mtd_resp_template(&template, argv, 3, NULL) == NGX_OK
+               && template.tail.data == NULL
+               && ngx_mtd_resp_fill(filled, &template, NULL, 0)
+                  == filled + template.head.len, "a command of no key");
+
+    free(template.head.data);
     free(filled);
     ngx_mtd_resp_free(command);
 }
@@ -521,9 +557,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     len = fuzz_expand(input, data + 2, size - 2);
 
-    whole = fuzz_feed(&fuzz_whole, fuzz_key, input, len, len, 0);
+    whole = fuzz_feed(&fuzz_whole, fuzz_key, input, len, len, 0, 0);
     parts = fuzz_feed(&fuzz_parts, fuzz_key, input, len, 1 + data[0] * 16,
-                      data[1]);
+                      data[1], 0);
 
     /* what waits for its end is capped, wherever the parts end */
 
@@ -545,11 +581,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* who asks for no keys takes no nested array */
 
-    plain = fuzz_feed(&fuzz_own, NULL, input, len, 1 + data[0] * 16, data[1]);
+    plain = fuzz_feed(&fuzz_own, NULL, input, len, 1 + data[0] * 16, data[1],
+                      0);
 
     fuzz_check(plain == NGX_ERROR || plain == NGX_DECLINED
                || (plain == parts && fuzz_same(&fuzz_own, &fuzz_parts)),
                "something else without keys");
+
+    /* parts make no difference to elements */
+
+    whole = fuzz_feed(&fuzz_whole, NULL, input, len, len, 0, 1);
+    parts = fuzz_feed(&fuzz_parts, NULL, input, len, 1 + data[0] * 16, data[1],
+                      1);
+
+    fuzz_check(len > NGX_MTD_RESP_MAX
+               || (whole == parts && fuzz_same(&fuzz_whole, &fuzz_parts)),
+               "other elements");
 
     fuzz_command(input, len);
 
