@@ -47,6 +47,11 @@ static void *ngx_mtd_resp_array(const redisReadTask *task,
     ngx_mtd_resp_elements_t n);
 static void *ngx_mtd_resp_integer(const redisReadTask *task, long long n);
 static void *ngx_mtd_resp_nil(const redisReadTask *task);
+#if (HIREDIS_MAJOR >= 1)
+static void *ngx_mtd_resp_double(const redisReadTask *task, double n,
+    char *str, size_t len);
+static void *ngx_mtd_resp_bool(const redisReadTask *task, int n);
+#endif
 static void ngx_mtd_resp_nothing(void *object);
 
 
@@ -57,6 +62,10 @@ static redisReplyObjectFunctions  ngx_mtd_resp_functions = {
     .createArray = ngx_mtd_resp_array,
     .createInteger = ngx_mtd_resp_integer,
     .createNil = ngx_mtd_resp_nil,
+#if (HIREDIS_MAJOR >= 1)
+    .createDouble = ngx_mtd_resp_double,
+    .createBool = ngx_mtd_resp_bool,
+#endif
     .freeObject = ngx_mtd_resp_nothing
 };
 
@@ -270,6 +279,13 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
 
     resp = task->privdata;
 
+    if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS
+        && task->type != REDIS_REPLY_ERROR)
+    {
+        resp->why = "a reply is not RESP2";
+        return NULL;
+    }
+
     /* hiredis skips these two without looking */
 
     if (task->type == REDIS_REPLY_STRING) {
@@ -324,11 +340,14 @@ ngx_mtd_resp_array(const redisReadTask *task, ngx_mtd_resp_elements_t n)
 
     resp = task->privdata;
 
+    if (task->type != REDIS_REPLY_ARRAY) {
+        resp->why = "a reply is not RESP2";
+        return NULL;
+    }
+
     if (task->parent == NULL) {
 
-        if (task->type != REDIS_REPLY_ARRAY
-            || ((size_t) n > NGX_MTD_RESP_VALUES && resp->element == NULL))
-        {
+        if ((size_t) n > NGX_MTD_RESP_VALUES && resp->element == NULL) {
             resp->why = "a reply has too many elements";
             return NULL;
         }
@@ -392,6 +411,27 @@ ngx_mtd_resp_nil(const redisReadTask *task)
 
     return ngx_mtd_resp_value(task) ? task->privdata : NULL;
 }
+
+
+/* without these it would pretend that there was something */
+
+#if (HIREDIS_MAJOR >= 1)
+
+static void *
+ngx_mtd_resp_double(const redisReadTask *task, double n, char *str,
+    size_t len)
+{
+    return NULL;
+}
+
+
+static void *
+ngx_mtd_resp_bool(const redisReadTask *task, int n)
+{
+    return NULL;
+}
+
+#endif
 
 
 static void
