@@ -286,6 +286,15 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
         return;
     }
 
+    if (ctx->unsure && ctx->verdict.reason != MTD_REASON_BYPASS
+        && ngx_mtd_store_breaker(opens->store) != NGX_MTD_BREAKER_CLOSED)
+    {
+        /* each time costs memory of the request, and nobody would answer */
+
+        opens->unsure = 1;
+        return;
+    }
+
     r = ctx->request;
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
 

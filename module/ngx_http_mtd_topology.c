@@ -440,6 +440,19 @@ ngx_http_mtd_topology_tls(ngx_conf_t *cf, ngx_mtd_redis_conf_t *conf,
         return NGX_OK;
     }
 
+    if (conf->naddrs && conf->addrs[0].sockaddr->sa_family == AF_UNIX) {
+
+        if (!tls->verify) {
+            return NGX_OK;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" of an mtd_redis with \"ssl on\" needs "
+                      "\"ssl_name\", because a socket has no name",
+                      &conf->name);
+        return NGX_ERROR;
+    }
+
     if (name.len > 2 && name.data[0] == '[') {
         name.data++;
         name.len -= 2;

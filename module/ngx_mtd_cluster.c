@@ -166,6 +166,8 @@ ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_mtd_redis_t *from,
         *asking = 0;
         p += 6;
 
+        ngx_mtd_cluster_again(cluster, NGX_MTD_CLUSTER_PAUSE);
+
     } else if (error->len > 4 && ngx_strncmp(p, "ASK ", 4) == 0) {
         *asking = 1;
         p += 4;
@@ -215,8 +217,6 @@ ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_mtd_redis_t *from,
         node = node ? node : ngx_mtd_cluster_guest(cluster, &place);
         return node ? &node->data : NULL;
     }
-
-    ngx_mtd_cluster_again(cluster, NGX_MTD_CLUSTER_PAUSE);
 
     if (node == NULL) {
         if (cluster->n == NGX_MTD_CLUSTER_NODES) {
@@ -356,7 +356,9 @@ ngx_mtd_cluster_again_handler(ngx_event_t *ev)
 
     ngx_mtd_cluster_again(cluster, NGX_MTD_CLUSTER_AGAIN);
 
-    ngx_post_event(&cluster->turn, &ngx_posted_events);
+    /* a worker that has just started does not wait for another event */
+
+    ngx_post_event(&cluster->turn, &ngx_posted_next_events);
 }
 
 
@@ -454,7 +456,7 @@ ngx_mtd_cluster_down(void *data)
 
     ngx_mtd_redis_stop(&cluster->ask);
 
-    ngx_post_event(&cluster->turn, &ngx_posted_events);
+    ngx_post_event(&cluster->turn, &ngx_posted_next_events);
 }
 
 

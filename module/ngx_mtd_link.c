@@ -333,7 +333,7 @@ ngx_mtd_link_shutdown(void *data)
 
     ngx_event_t  *wev;
 
-    if (link->redis.state != NGX_MTD_REDIS_READY) {
+    if (link->redis.state != NGX_MTD_REDIS_READY || link->leaving) {
         return;
     }
 
@@ -341,7 +341,11 @@ ngx_mtd_link_shutdown(void *data)
         ngx_del_timer(&link->probe);
     }
 
-    ngx_mtd_link_ping(link);
+    /* two in flight are all that can be told apart */
+
+    if (link->again == 0) {
+        ngx_mtd_link_ping(link);
+    }
 
     if (link->redis.connection == NULL) {
         return;

@@ -22,7 +22,7 @@ static void ngx_mtd_node_pong(void *data, ngx_int_t rc,
 static void ngx_mtd_node_ready(void *data);
 static void ngx_mtd_node_down(void *data);
 static void ngx_mtd_node_shutdown(void *data);
-static void ngx_mtd_node_moved(void *data);
+static void ngx_mtd_node_link_moved(void *data);
 static void ngx_mtd_node_check_handler(ngx_event_t *ev);
 static ngx_int_t ngx_mtd_node_ask_role(ngx_mtd_node_t *node);
 
@@ -102,7 +102,7 @@ ngx_mtd_node_init(ngx_mtd_node_t *node, const ngx_mtd_redis_conf_t *conf,
 
     if (links) {
         node->linked = 1;
-        node->link.on_moved = ngx_mtd_node_moved;
+        node->link.on_moved = ngx_mtd_node_link_moved;
         node->link.data = node;
 
         ngx_mtd_link_init(&node->link, &node->conf, links, log);
@@ -423,9 +423,25 @@ ngx_mtd_node_down(void *data)
 /* lookups still ask the server that was there before */
 
 static void
-ngx_mtd_node_moved(void *data)
+ngx_mtd_node_link_moved(void *data)
 {
-    ngx_mtd_node_t *node = data;
+    ngx_mtd_node_moved(data);
+}
+
+
+/* behind one address there may be several servers: not in circles */
+
+void
+ngx_mtd_node_moved(ngx_mtd_node_t *node)
+{
+    if (ngx_exiting
+        || (node->moved
+            && ngx_current_msec - node->moved < NGX_MTD_NODE_CHECK))
+    {
+        return;
+    }
+
+    node->moved = ngx_current_msec;
 
     ngx_mtd_redis_start(&node->data, NULL, 0);
 }

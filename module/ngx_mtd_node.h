@@ -52,6 +52,7 @@ struct ngx_mtd_node_s {
     ngx_uint_t             linked;          /* unsigned  linked:1; */
     ngx_uint_t             role;            /* set before it is connected */
     ngx_event_t            check;           /* of the role, now and then */
+    ngx_msec_t             moved;           /* last, 0: never */
 #if (NGX_SSL)
     ngx_mtd_tls_t          tls;
 #endif
@@ -89,6 +90,10 @@ void ngx_mtd_node_settle(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role);
 void ngx_mtd_node_found(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role);
+
+/* data asks another server than the link or the zone is of: connects anew */
+
+void ngx_mtd_node_moved(ngx_mtd_node_t *node);
 
 /* another server, or the same anew, at once; who asks may wait for it */
 

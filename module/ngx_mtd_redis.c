@@ -955,7 +955,12 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
         c->idle = 0;
 
         redis->on_shutdown(redis->data);
-        return;
+
+        if (redis->connection != c) {
+            return;
+        }
+
+        /* this may have been an event of its own, too, and there is no other */
     }
 
     if (rev->timedout) {

@@ -275,14 +275,25 @@ ngx_mtd_sentinels_again_handler(ngx_event_t *ev)
 }
 
 
-/* a Sentinel may take ten seconds to see what is wrong with a replica */
+/*
+ * A Sentinel may take ten seconds to see what is wrong with a replica.  One
+ * that was lost is tried once more, and only what was tried is avoided.
+ */
 
 void
 ngx_mtd_sentinels_failed(ngx_mtd_sentinels_t *sentinels)
 {
+    ngx_uint_t       tried;
     ngx_mtd_node_t  *node;
 
     node = sentinels->node;
+    tried = (sentinels->tried != node->data.epoch
+             && node->data.begun > node->data.lost);
+    sentinels->tried = node->data.epoch;
+
+    if (!tried) {
+        return;
+    }
 
     if (sentinels->conf->replica && node->role == NGX_MTD_ROLE_REPLICA
         && node->data.state == NGX_MTD_REDIS_DOWN
@@ -345,7 +356,9 @@ ngx_mtd_sentinels_answer(ngx_mtd_sentinels_t *sentinels,
 
             /* a worker that went astray may have taken the zone with it */
 
-            ngx_mtd_zone_serve(sentinels->zone, node->data.server);
+            if (!ngx_exiting) {
+                ngx_mtd_zone_serve(sentinels->zone, node->data.server);
+            }
 
         } else {
             ngx_mtd_node_restart(node);

@@ -89,6 +89,7 @@ struct ngx_mtd_sentinels_s {
     ngx_msec_t               checked;
     ngx_mtd_place_t          avoid;         /* a replica that did not do */
     ngx_msec_t               avoided;
+    ngx_uint_t               tried;         /* epoch of the node's data */
 };
 
 

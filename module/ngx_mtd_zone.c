@@ -60,6 +60,7 @@ struct ngx_mtd_zone_sh_s {
     mtd_hash_key_t   key;
     uint64_t         valid_from;
     uint64_t         server;                /* whose data this is */
+    uint64_t         served;                /* since when */
     uint64_t         cover_since;
     uint64_t         cover_to;
     uint64_t         cover_cycle;           /* the newest that has joined */
@@ -819,10 +820,16 @@ ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server)
 
     if (sh->server != server) {
 
-        /* nobody's link has heard of this one's changes so far */
+        /*
+         * Nobody's link has heard of this one's changes so far, or what
+         * there is may be of another one: also where a link goes on.
+         */
 
         __atomic_store_n(&sh->server, server, __ATOMIC_RELEASE);
         sh->cover_to = 0;
+
+        ngx_time_update();
+        sh->served = ngx_current_msec + 1;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -881,6 +888,8 @@ ngx_mtd_zone_cover(ngx_mtd_zone_t *zone, ngx_msec_t since,
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return 0;
     }
+
+    since = ngx_max(since, sh->served);
 
     if (sh->cover_to == 0
         || (sh->cover_to < since && confirmed > since + NGX_MTD_ZONE_JOIN))

@@ -52,8 +52,11 @@ ngx_http_mtd_bearer_challenge(ngx_http_request_t *r,
 
     rc = ngx_http_mtd_bearer_read(r, bearer, &told, &why);
 
+    /* one that is not valid yet: a clock is wrong, a new one is no better */
+
     if (rc == MTD_BEARER_UNTIMELY
-        && verdict->reason == MTD_REASON_UNIDENTIFIED)
+        && verdict->reason == MTD_REASON_UNIDENTIFIED
+        && ngx_time() >= told->until)
     {
         return ngx_http_mtd_bearer_expired(r, verdict, bearer);
     }
