@@ -226,3 +226,11 @@ X-Device: d1
 X-Is: block store_unavailable
 --- error_log
 refused CLUSTER INFO: ERR This instance has cluster support disabled
+
+=== TEST 33: a seed that has no name, with TLS
+--- post_setup_server_root
+certificates();
+--- http: mtd_redis s { cluster on; server unix:/no/where; ssl on; ssl_trusted_certificate $TEST_NGINX_CERTS/ca.crt; }
+--- must_die
+--- error_log
+"unix:/no/where" of an mtd_redis with "ssl on" needs "ssl_name", because a socket has no name
