@@ -161,6 +161,8 @@ sub redis_start {
     my ($fill) = @_;
     my $socket = "$dir/redis.new";
 
+    redis_stop();
+
     unlink $socket, "$dir/redis.sock";
     %links = ();
     start(redis => $server, '--port', 0, '--unixsocket', $socket,
