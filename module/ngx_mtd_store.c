@@ -45,7 +45,7 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
     unsigned int   n;
 
     text.len = store->server.len + store->names.prefix.len
-               + NGX_INT_T_LEN + sizeof("cluster") + 4;
+               + NGX_INT_T_LEN + sizeof(" cluster") + 4;
     text.data = ngx_pnalloc(cf->temp_pool, text.len);
 
     /* an HMAC of what must not change: the secret itself does not show */
@@ -57,9 +57,9 @@ ngx_mtd_store_add_zone(ngx_conf_t *cf, ngx_mtd_store_t *store,
         return NGX_ERROR;
     }
 
-    last = ngx_sprintf(text.data, "%V %s %i %*s", &store->server,
-                       store->cluster_conf.n ? "cluster"
-                       : store->sentinel_conf.replica ? "replica" : "",
+    last = ngx_sprintf(text.data, "%V%s %i %*s", &store->server,
+                       store->cluster_conf.n ? " cluster"
+                       : store->sentinel_conf.replica ? " replica" : "",
                        store->redis_conf.database, store->names.prefix.len,
                        store->names.prefix.data);
 
