@@ -41,6 +41,7 @@ static void ngx_http_mtd_damp_told(mtd_damp_t *damp, uint32_t more);
 
 static mtd_damp_t   ngx_http_mtd_damps[2][MTD_DAMP_ENTRIES];
 static ngx_event_t  ngx_http_mtd_damp_event;
+static time_t       ngx_http_mtd_damp_until;    /* the last one to wait */
 
 
 ngx_uint_t
@@ -69,6 +70,11 @@ ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
         }
 
         damp->wait = seconds;
+
+        if (seconds) {
+            ngx_http_mtd_damp_until = ngx_max(ngx_http_mtd_damp_until,
+                                              ngx_time() + (time_t) seconds);
+        }
     }
 
     if (line && !ctx->known) {
@@ -77,6 +83,13 @@ ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
     }
 
     return line;
+}
+
+
+ngx_uint_t
+ngx_http_mtd_damping(void)
+{
+    return ngx_time() < ngx_http_mtd_damp_until;
 }
 
 

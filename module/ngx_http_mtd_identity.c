@@ -351,8 +351,9 @@ ngx_http_mtd_still_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     mtd_facts_t       facts;
     ngx_mtd_answer_t  answer;
 
-    if (!ngx_mtd_lookup_last(&ctx->store->lookups, alias,
-                             NGX_HTTP_MTD_STILL_REFUSED, &answer)
+    if (!ngx_http_mtd_damping()
+        || !ngx_mtd_lookup_last(&ctx->store->lookups, alias,
+                                NGX_HTTP_MTD_STILL_REFUSED, &answer)
         || !ngx_http_mtd_damped(&answer.device))
     {
         return 0;

@@ -307,6 +307,10 @@ ngx_int_t ngx_http_mtd_reference(ngx_http_request_t *r,
 
 ngx_uint_t ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx);
 
+/* 1 if somebody was asked to wait and that has not ended */
+
+ngx_uint_t ngx_http_mtd_damping(void);
+
 /* 1 if the device comes before the end of what it was asked to wait */
 
 ngx_uint_t ngx_http_mtd_damped(const mtd_hash_t *device);

@@ -300,7 +300,9 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
         return NULL;
     }
 
-    if (ngx_mtd_resp_element(task, ngx_mtd_resp_type(task), str, len, 0)) {
+    if (resp->element
+        && ngx_mtd_resp_element(task, ngx_mtd_resp_type(task), str, len, 0))
+    {
         return resp;
     }
 
