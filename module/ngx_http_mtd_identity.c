@@ -37,7 +37,7 @@ static ngx_uint_t ngx_http_mtd_still_refused(ngx_http_request_t *r,
     const mtd_hash_t *alias);
 static ngx_int_t ngx_http_mtd_ask(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id, ngx_uint_t n,
-    ngx_mtd_lookup_pt done);
+    ngx_http_mtd_answers_t *answers, ngx_mtd_lookup_pt done);
 static ngx_http_mtd_ask_t *ngx_http_mtd_get_ask(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_uint_t n, ngx_uint_t slots);
 static void ngx_http_mtd_wait(ngx_http_request_t *r);
@@ -305,6 +305,9 @@ ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
         candidate = &id[0].candidate[0];
 
+        answers.n = 1;
+        answers.owner[0] = 0;
+
         if (ngx_mtd_lookup_cached(&ctx->store->lookups, candidate->kind,
                                   candidate->data, candidate->len,
                                   &answers.answer[0]))
@@ -329,7 +332,7 @@ ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         }
     }
 
-    rc = ngx_http_mtd_ask(r, ctx, id, n, done);
+    rc = ngx_http_mtd_ask(r, ctx, id, n, &answers, done);
 
     if (rc == NGX_OK) {
         ngx_http_mtd_answered(r, ctx, mlcf);
@@ -471,16 +474,19 @@ ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
+/* 1: all are answered */
+
 static ngx_uint_t
 ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id,
     ngx_uint_t n, ngx_http_mtd_answers_t *answers)
 {
-    ngx_uint_t                 i, k;
+    ngx_uint_t                 i, k, cached;
     ngx_mtd_lookups_t         *lookups;
     ngx_http_mtd_candidate_t  *candidate;
 
     lookups = &ctx->store->lookups;
     answers->n = 0;
+    cached = 1;
 
     for (i = 0; i < n; i++) {
         for (k = 0; k < id[i].n; k++) {
@@ -490,31 +496,28 @@ ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id,
                                        candidate->data, candidate->len,
                                        &answers->answer[answers->n]))
             {
-                return 0;
+                cached = 0;
             }
 
             answers->owner[answers->n++] = i;
         }
     }
 
-    return 1;
+    return cached;
 }
 
 
 static ngx_int_t
 ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done)
+    ngx_http_mtd_identity_t *id, ngx_uint_t n,
+    ngx_http_mtd_answers_t *answers, ngx_mtd_lookup_pt done)
 {
-    ngx_uint_t           i, k, slots;
+    ngx_uint_t           i, k;
     ngx_mtd_slot_t      *slot;
     ngx_mtd_lookup_t    *lookup;
     ngx_http_mtd_ask_t  *ask;
 
-    for (i = 0, slots = 0; i < n; i++) {
-        slots += id[i].n;
-    }
-
-    ask = ngx_http_mtd_get_ask(r, ctx, n, slots);
+    ask = ngx_http_mtd_get_ask(r, ctx, n, answers->n);
     if (ask == NULL) {
         return NGX_ERROR;
     }
@@ -541,6 +544,7 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             slot->kind = id[i].candidate[k].kind;
             slot->value.len = id[i].candidate[k].len;
             slot->value.data = ask->identity[i].candidate[k].data;
+            slot->answer = answers->answer[lookup->n];
 
             ask->owner[lookup->n++] = i;
         }

@@ -211,6 +211,7 @@ ngx_mtd_lookup_negative(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     if (!ngx_mtd_zone_unknown(lookups->zone, key, &entry)
         || entry.fetched + lookups->unknown <= ngx_current_msec)
     {
+        answer->source = NGX_MTD_LOOKUP_NONE;
         return 0;
     }
 
@@ -311,7 +312,11 @@ ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup)
 
         slot->lookup = lookup;
         slot->waiting = 0;
-        ngx_memzero(&slot->answer, sizeof(ngx_mtd_answer_t));
+
+        if (slot->answer.source == NGX_MTD_LOOKUP_NONE) {
+            ngx_memzero(&slot->answer.record, sizeof(mtd_record_t));
+            ngx_str_null(&slot->answer.groups);
+        }
     }
 
     /* done must not be called from within, so it is out of reach */
@@ -319,7 +324,11 @@ ngx_mtd_lookup_start(ngx_mtd_lookup_t *lookup)
     lookup->waiting = 1;
 
     for (i = 0; i < lookup->n; i++) {
-        ngx_mtd_lookup_slot(&lookup->slot[i]);
+        slot = &lookup->slot[i];
+
+        if (slot->answer.source == NGX_MTD_LOOKUP_NONE) {
+            ngx_mtd_lookup_slot(slot);
+        }
     }
 
     if (--lookup->waiting == 0) {
@@ -371,17 +380,10 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
 {
     u_char              name[MTD_KEY_MAX], *last;
     mtd_str_t           kind, value;
-    mtd_hash_t          key;
+    mtd_hash_t          alias, key;
     ngx_mtd_lookups_t  *lookups;
 
     lookups = slot->lookup->lookups;
-
-    slot->alias = ngx_mtd_zone_alias_hash(lookups->zone, slot->kind,
-                                          slot->value.data, slot->value.len);
-
-    if (ngx_mtd_lookup_zone(lookups, &slot->alias, &slot->answer)) {
-        return;
-    }
 
     kind.len = lookups->zone->kinds[slot->kind].len;
     kind.data = lookups->zone->kinds[slot->kind].data;
@@ -395,21 +397,22 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
         return;
     }
 
-    key = slot->alias;
+    alias = slot->answer.alias;
+    key = alias;
 
     if (lookups->names->secret.len) {
         key = ngx_mtd_zone_alias_hash(lookups->zone, slot->kind,
                                       last - MTD_PSEUDONYM_LEN,
                                       MTD_PSEUDONYM_LEN);
 
-        if (ngx_mtd_zone_move_alias(lookups->zone, &key, &slot->alias)
-            && ngx_mtd_lookup_zone(lookups, &slot->alias, &slot->answer))
+        if (ngx_mtd_zone_move_alias(lookups->zone, &key, &alias)
+            && ngx_mtd_lookup_zone(lookups, &alias, &slot->answer))
         {
             return;
         }
     }
 
-    ngx_mtd_lookup_ask(slot, &slot->alias, &key, name, last - name, 0);
+    ngx_mtd_lookup_ask(slot, &alias, &key, name, last - name, 0);
 }
 
 
@@ -467,7 +470,7 @@ ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
 
     slot->answer.source = NGX_MTD_LOOKUP_ERROR;
 
-    if (!ngx_mtd_zone_alias(zone, &slot->alias, &alias)
+    if (!ngx_mtd_zone_alias(zone, &slot->answer.alias, &alias)
         || alias.entry.fetched + limit <= ngx_current_msec
         || !ngx_mtd_zone_device(zone, &alias.device, &device))
     {

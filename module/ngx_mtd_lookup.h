@@ -104,7 +104,6 @@ typedef struct {
     ngx_uint_t             asks;            /* sent before it waited */
     ngx_uint_t             kind;
     ngx_str_t              value;
-    mtd_hash_t             alias;
     ngx_mtd_answer_t       answer;
 } ngx_mtd_slot_t;
 
@@ -131,8 +130,9 @@ struct ngx_mtd_lookup_s {
 ngx_int_t ngx_mtd_lookup_init(ngx_mtd_lookups_t *lookups, ngx_pool_t *pool);
 
 /*
- * Answers from the zone alone and returns 1, or 0 if redis must be asked.
- * No lock, no allocation, no system call.
+ * Answers from the zone alone and returns 1, or 0 if redis must be asked: the
+ * answer's source is NONE then, and its hashes are set.  No lock, no
+ * allocation, no system call.
  */
 
 ngx_uint_t ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
@@ -152,7 +152,8 @@ ngx_uint_t ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *alias, ngx_msec_t age, ngx_mtd_answer_t *answer);
 
 /*
- * lookups, pool, done, data, n and each slot's kind and value are set.
+ * lookups, pool, done, data, n and each slot's kind, value and answer are
+ * set, the answer by _cached(): where its source is NONE, redis is asked.
  * NGX_OK: all slots are answered, done is not called.  NGX_AGAIN: it will
  * be, unless the lookup is cancelled first.
  */
