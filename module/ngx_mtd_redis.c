@@ -51,6 +51,7 @@ static u_char *ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len);
 static void ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
     ngx_mtd_redis_op_t *op, ngx_mtd_redis_reply_pt handler, void *data);
 static void ngx_mtd_redis_wait(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_waited(ngx_mtd_redis_t *redis);
 static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
 
@@ -821,14 +822,44 @@ ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_op_t *op,
 }
 
 
-/* until it is ready, the time to connect counts */
+/*
+ * Until it is ready, the time to connect counts.  A timer that is set stays:
+ * what has been answered when it expires is found out then, which costs less
+ * than to move it with each answer.
+ */
 
 static void
 ngx_mtd_redis_wait(ngx_mtd_redis_t *redis)
 {
-    if (redis->state == NGX_MTD_REDIS_READY) {
-        ngx_add_timer(redis->connection->read, redis->conf->timeout);
+    ngx_event_t  *rev;
+
+    redis->since = ngx_current_msec;
+
+    rev = redis->connection->read;
+
+    if (redis->state == NGX_MTD_REDIS_READY && !rev->timer_set) {
+        ngx_add_timer(rev, redis->conf->timeout);
     }
+}
+
+
+static void
+ngx_mtd_redis_waited(ngx_mtd_redis_t *redis)
+{
+    ngx_msec_t  time;
+
+    if (ngx_queue_empty(&redis->inflight)) {
+        return;
+    }
+
+    time = ngx_current_msec - redis->since;
+
+    if (time >= redis->conf->timeout) {
+        ngx_mtd_redis_fail(redis, "it did not answer in time", NULL);
+        return;
+    }
+
+    ngx_add_timer(redis->connection->read, redis->conf->timeout - time);
 }
 
 
@@ -965,7 +996,7 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
 
     if (rev->timedout) {
         rev->timedout = 0;
-        ngx_mtd_redis_fail(redis, "it did not answer in time", NULL);
+        ngx_mtd_redis_waited(redis);
         return;
     }
 
@@ -998,6 +1029,10 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
         if (ngx_mtd_redis_replies(redis) != NGX_OK) {
             return;
         }
+
+        if (!rev->ready) {
+            break;
+        }
     }
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
@@ -1015,11 +1050,9 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
     const char          *why;
     ngx_uint_t           epoch;
     ngx_queue_t         *q;
-    ngx_connection_t    *c;
     ngx_mtd_reply_t     *reply;
     ngx_mtd_redis_op_t  *op;
 
-    c = redis->connection;
     epoch = redis->epoch;
 
     for ( ;; ) {
@@ -1052,15 +1085,7 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
             q = ngx_queue_head(&redis->inflight);
             ngx_queue_remove(q);
 
-            /* deleted in any case: a timer that is set is not moved far */
-
-            if (c->read->timer_set) {
-                ngx_del_timer(c->read);
-            }
-
-            if (!ngx_queue_empty(&redis->inflight)) {
-                ngx_mtd_redis_wait(redis);
-            }
+            redis->since = ngx_current_msec;
 
             op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
             ngx_queue_insert_head(&redis->free, q);

@@ -125,6 +125,7 @@ struct ngx_mtd_redis_s {
     const char               *action;       /* for the log */
     ngx_msec_t                begun;        /* the attempt */
     ngx_msec_t                lost;         /* when it failed first */
+    ngx_msec_t                since;        /* waiting for the next answer */
     unsigned                  failed:1;     /* since the last READY */
     unsigned                  stopped:1;    /* waits to be started */
     unsigned                  breaker:1;    /* is told of in the log */
