@@ -15,7 +15,7 @@ static void ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass);
 static void ngx_mtd_bypass_send(ngx_mtd_bypass_t *bypass,
     ngx_mtd_redis_t *redis, ngx_uint_t guest);
 static ngx_int_t ngx_mtd_bypass_command(ngx_mtd_bypass_t *bypass,
-    ngx_str_t *argv, ngx_uint_t argc, ngx_mtd_redis_reply_pt handler);
+    ngx_str_t *argv, ngx_uint_t argc, ngx_mtd_pipe_reply_pt handler);
 static void ngx_mtd_bypass_asking_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc,
@@ -180,7 +180,7 @@ ngx_mtd_bypass_send(ngx_mtd_bypass_t *bypass, ngx_mtd_redis_t *redis,
 
 static ngx_int_t
 ngx_mtd_bypass_command(ngx_mtd_bypass_t *bypass, ngx_str_t *argv,
-    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler)
+    ngx_uint_t argc, ngx_mtd_pipe_reply_pt handler)
 {
     ngx_str_t  asking;
 

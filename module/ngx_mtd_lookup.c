@@ -664,7 +664,7 @@ ngx_mtd_lookup_send_to(ngx_mtd_question_t *question, ngx_mtd_redis_t *redis,
 {
     ngx_uint_t             n;
     ngx_mtd_lookups_t     *lookups;
-    ngx_mtd_redis_step_t   step[4];
+    ngx_mtd_pipe_step_t    step[NGX_MTD_PIPE_STEPS];
 
     lookups = question->lookups;
 

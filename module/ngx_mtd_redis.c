@@ -4,24 +4,13 @@
  */
 
 
-#include "ngx_mtd_redis.h"
+#include "ngx_mtd_redis_hello.h"
 
 
-#define NGX_MTD_REDIS_OUT          16384
-#define NGX_MTD_REDIS_OUT_MAX      (4 * 1024 * 1024)
 #define NGX_MTD_REDIS_IN           16384
 #define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
-#define NGX_MTD_REDIS_STEPS        4       /* of one question */
-#define NGX_MTD_REDIS_RUN_ID       15       /* hex digits looked at, of 40 */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
 #define NGX_MTD_REDIS_BACKOFF_MAX  50
-
-
-typedef struct {
-    ngx_queue_t               queue;
-    ngx_mtd_redis_reply_pt    handler;
-    void                     *data;
-} ngx_mtd_redis_op_t;
 
 
 static u_char *ngx_mtd_redis_log_error(ngx_log_t *log, u_char *buf,
@@ -35,11 +24,6 @@ static void ngx_mtd_redis_connected(ngx_event_t *wev);
 static void ngx_mtd_redis_secured(ngx_connection_t *c);
 static void ngx_mtd_redis_wait_handler(ngx_event_t *rev);
 #endif
-static void ngx_mtd_redis_hello(ngx_mtd_redis_t *redis);
-static void ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc,
-    ngx_mtd_reply_t *reply);
-static void ngx_mtd_redis_info_reply(void *data, ngx_int_t rc,
-    ngx_mtd_reply_t *reply);
 static void ngx_mtd_redis_failed(ngx_mtd_redis_t *redis, const char *why,
     ngx_str_t *text);
 static void ngx_mtd_redis_again(ngx_mtd_redis_t *redis, const char *why);
@@ -47,12 +31,9 @@ static void ngx_mtd_redis_retry_handler(ngx_event_t *ev);
 static void ngx_mtd_redis_write_handler(ngx_event_t *wev);
 static void ngx_mtd_redis_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_mtd_redis_replies(ngx_mtd_redis_t *redis);
-static u_char *ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len);
-static void ngx_mtd_redis_expect(ngx_mtd_redis_t *redis,
-    ngx_mtd_redis_op_t *op, ngx_mtd_redis_reply_pt handler, void *data);
+static void ngx_mtd_redis_asked(ngx_mtd_redis_t *redis, ngx_uint_t waited);
 static void ngx_mtd_redis_wait(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_waited(ngx_mtd_redis_t *redis);
-static ngx_mtd_redis_op_t *ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t first);
 
 
@@ -64,9 +45,6 @@ ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log)
     redis->failed = 0;
     redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
 
-    ngx_queue_init(&redis->inflight);
-    ngx_queue_init(&redis->free);
-
     redis->log = *log;
     redis->log.handler = ngx_mtd_redis_log_error;
     redis->log.data = redis;
@@ -74,6 +52,8 @@ ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log)
 
     redis->quiet = redis->log;
     redis->quiet.log_level = ngx_min(log->log_level, NGX_LOG_ALERT);
+
+    ngx_mtd_pipe_init(&redis->pipe, &redis->log);
 
     redis->retry.handler = ngx_mtd_redis_retry_handler;
     redis->retry.data = redis;
@@ -138,28 +118,11 @@ ngx_mtd_redis_restart(ngx_mtd_redis_t *redis)
 void
 ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis)
 {
-    ngx_queue_t  *q;
-
     /* nobody is told: requests end without phases to run */
 
-    if (!ngx_queue_empty(&redis->inflight)) {
-        ngx_queue_add(&redis->free, &redis->inflight);
-        ngx_queue_init(&redis->inflight);
-    }
+    ngx_mtd_pipe_destroy(&redis->pipe);
 
     ngx_mtd_redis_stop(redis);
-
-    while (!ngx_queue_empty(&redis->free)) {
-        q = ngx_queue_head(&redis->free);
-        ngx_queue_remove(q);
-
-        ngx_free(ngx_queue_data(q, ngx_mtd_redis_op_t, queue));
-    }
-
-    if (redis->out.start) {
-        ngx_free(redis->out.start);
-        ngx_memzero(&redis->out, sizeof(ngx_buf_t));
-    }
 }
 
 
@@ -434,127 +397,6 @@ ngx_mtd_redis_wait_handler(ngx_event_t *rev)
 #endif
 
 
-/* written as soon as the connection is there; all else follows it */
-
-static void
-ngx_mtd_redis_hello(ngx_mtd_redis_t *redis)
-{
-    u_char                 buf[NGX_INT_T_LEN];
-    ngx_str_t              argv[3];
-    ngx_uint_t             argc;
-    ngx_mtd_redis_conf_t  *conf;
-
-    conf = redis->conf;
-
-    if (conf->password.len) {
-        argc = 0;
-
-        ngx_str_set(&argv[argc], "AUTH");
-        argc++;
-
-        if (conf->user.len) {
-            argv[argc++] = conf->user;
-        }
-
-        argv[argc++] = conf->password;
-
-        if (ngx_mtd_redis_command(redis, argv, argc,
-                                  ngx_mtd_redis_hello_reply, redis)
-            != NGX_OK)
-        {
-            goto failed;
-        }
-    }
-
-    if (conf->database) {
-        ngx_str_set(&argv[0], "SELECT");
-        argv[1].data = buf;
-        argv[1].len = ngx_sprintf(buf, "%i", conf->database) - buf;
-
-        if (ngx_mtd_redis_command(redis, argv, 2,
-                                  ngx_mtd_redis_hello_reply, redis)
-            != NGX_OK)
-        {
-            goto failed;
-        }
-    }
-
-    ngx_str_set(&argv[0], "INFO");
-    ngx_str_set(&argv[1], "server");
-
-    if (ngx_mtd_redis_command(redis, argv, 2, ngx_mtd_redis_info_reply,
-                              redis)
-        != NGX_OK)
-    {
-        goto failed;
-    }
-
-    redis->on_hello(redis->data);
-
-    return;
-
-failed:
-
-    ngx_mtd_redis_fail(redis, "there is no memory", NULL);
-}
-
-
-static void
-ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
-{
-    ngx_mtd_redis_t  *redis = data;
-
-    if (rc == NGX_OK && reply->value[0].type == NGX_MTD_VALUE_ERROR) {
-        ngx_mtd_redis_fail(redis, "it refused", &reply->value[0].text);
-    }
-}
-
-
-/* a name, an address or a path may lead to another server each time */
-
-static void
-ngx_mtd_redis_info_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
-{
-    ngx_mtd_redis_t  *redis = data;
-
-    u_char           *p, *last;
-    ngx_int_t         id;
-    ngx_mtd_value_t  *value;
-
-    static u_char  field[] = "run_id:";
-
-    if (rc != NGX_OK) {
-        return;
-    }
-
-    value = &reply->value[0];
-
-    if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
-        ngx_mtd_redis_fail(redis, "it refused INFO",
-                           value->type == NGX_MTD_VALUE_ERROR ? &value->text
-                                                              : NULL);
-        return;
-    }
-
-    last = value->text.data + value->text.len;
-    p = ngx_strlcasestrn(value->text.data, last, field, sizeof(field) - 2);
-
-    if (p) {
-        p += sizeof(field) - 1;
-    }
-
-    id = (p && last - p >= NGX_MTD_REDIS_RUN_ID)
-         ? ngx_hextoi(p, NGX_MTD_REDIS_RUN_ID) : NGX_ERROR;
-
-    if (id == NGX_ERROR || id == 0) {
-        ngx_mtd_redis_fail(redis, "it does not tell its run_id", NULL);
-        return;
-    }
-
-    redis->server = id;
-}
-
-
 void
 ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
 {
@@ -583,7 +425,7 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
     c->read->log = c->log;
     c->write->log = c->log;
 
-    if (!ngx_queue_empty(&redis->inflight)) {
+    if (ngx_mtd_pipe_waits(&redis->pipe)) {
         ngx_mtd_redis_wait(redis);
     }
 
@@ -717,104 +559,56 @@ ngx_mtd_redis_retry_handler(ngx_event_t *ev)
 
 ngx_int_t
 ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
-    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data)
+    ngx_uint_t argc, ngx_mtd_pipe_reply_pt handler, void *data)
 {
-    size_t               len;
-    u_char              *command, *p;
-    ngx_mtd_redis_op_t  *op;
+    ngx_uint_t  waited;
 
     if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
     }
 
-    command = ngx_mtd_resp_command(argv, argc, &len);
-    if (command == NULL) {
+    waited = ngx_mtd_pipe_waits(&redis->pipe);
+
+    if (ngx_mtd_pipe_command(&redis->pipe, argv, argc, handler, data)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    p = ngx_mtd_redis_reserve(redis, len);
-    op = (p && handler) ? ngx_mtd_redis_get_op(redis) : NULL;
-
-    if (p == NULL || (handler && op == NULL)) {
-        ngx_mtd_resp_free(command);
-        return NGX_ERROR;
-    }
-
-    redis->out.last = ngx_cpymem(p, command, len);
-
-    ngx_mtd_resp_free(command);
-
-    if (op) {
-        ngx_mtd_redis_expect(redis, op, handler, data);
-
-    } else {
-        ngx_post_event(redis->connection->write, &ngx_posted_events);
-    }
+    ngx_mtd_redis_asked(redis, waited);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_mtd_redis_ask(ngx_mtd_redis_t *redis, const ngx_mtd_redis_step_t *steps,
+ngx_mtd_redis_ask(ngx_mtd_redis_t *redis, const ngx_mtd_pipe_step_t *steps,
     ngx_uint_t n, const u_char *key, size_t len, void *data)
 {
-    size_t               size;
-    u_char              *p;
-    ngx_uint_t           i;
-    ngx_mtd_redis_op_t  *op[NGX_MTD_REDIS_STEPS];
+    ngx_uint_t  waited;
 
     if (redis->state < NGX_MTD_REDIS_HELLO) {
         return NGX_ERROR;
     }
 
-    size = 0;
+    waited = ngx_mtd_pipe_waits(&redis->pipe);
 
-    for (i = 0; i < n; i++) {
-        size += ngx_mtd_resp_size(steps[i].template, len);
-    }
-
-    p = ngx_mtd_redis_reserve(redis, size);
-
-    if (p == NULL) {
+    if (ngx_mtd_pipe_ask(&redis->pipe, steps, n, key, len, data) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        op[i] = ngx_mtd_redis_get_op(redis);
-
-        if (op[i] == NULL) {
-            while (i--) {
-                ngx_queue_insert_head(&redis->free, &op[i]->queue);
-            }
-
-            return NGX_ERROR;
-        }
-    }
-
-    for (i = 0; i < n; i++) {
-        ngx_mtd_redis_expect(redis, op[i], steps[i].handler, data);
-        p = ngx_mtd_resp_fill(p, steps[i].template, key, len);
-    }
-
-    redis->out.last = p;
+    ngx_mtd_redis_asked(redis, waited);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_mtd_redis_expect(ngx_mtd_redis_t *redis, ngx_mtd_redis_op_t *op,
-    ngx_mtd_redis_reply_pt handler, void *data)
+ngx_mtd_redis_asked(ngx_mtd_redis_t *redis, ngx_uint_t waited)
 {
-    op->handler = handler;
-    op->data = data;
-
-    if (ngx_queue_empty(&redis->inflight)) {
+    if (!waited && ngx_mtd_pipe_waits(&redis->pipe)) {
         ngx_mtd_redis_wait(redis);
     }
-
-    ngx_queue_insert_tail(&redis->inflight, &op->queue);
 
     /* one write for all that is asked in this turn of the event loop */
 
@@ -848,7 +642,7 @@ ngx_mtd_redis_waited(ngx_mtd_redis_t *redis)
 {
     ngx_msec_t  time;
 
-    if (ngx_queue_empty(&redis->inflight)) {
+    if (!ngx_mtd_pipe_waits(&redis->pipe)) {
         return;
     }
 
@@ -863,73 +657,9 @@ ngx_mtd_redis_waited(ngx_mtd_redis_t *redis)
 }
 
 
-static ngx_mtd_redis_op_t *
-ngx_mtd_redis_get_op(ngx_mtd_redis_t *redis)
-{
-    ngx_queue_t  *q;
-
-    if (ngx_queue_empty(&redis->free)) {
-        return ngx_alloc(sizeof(ngx_mtd_redis_op_t), &redis->log);
-    }
-
-    q = ngx_queue_head(&redis->free);
-    ngx_queue_remove(q);
-
-    return ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
-}
-
-
-/* where len bytes can be written, NULL if there is no room for them */
-
-static u_char *
-ngx_mtd_redis_reserve(ngx_mtd_redis_t *redis, size_t len)
-{
-    size_t      size, used;
-    u_char     *start;
-    ngx_buf_t  *b;
-
-    b = &redis->out;
-
-    if ((size_t) (b->end - b->last) >= len) {
-        return b->last;
-    }
-
-    used = b->last - b->pos;
-    size = b->start ? (size_t) (b->end - b->start) : NGX_MTD_REDIS_OUT;
-
-    while (size < used + len) {
-        size *= 2;
-    }
-
-    if (size > NGX_MTD_REDIS_OUT_MAX) {
-        return NULL;
-    }
-
-    start = ngx_alloc(size, &redis->log);
-    if (start == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(start, b->pos, used);
-
-    if (b->start) {
-        ngx_free(b->start);
-    }
-
-    b->start = start;
-    b->pos = start;
-    b->last = start + used;
-    b->end = start + size;
-
-    return b->last;
-}
-
-
 static void
 ngx_mtd_redis_write_handler(ngx_event_t *wev)
 {
-    ssize_t            n;
-    ngx_buf_t         *b;
     ngx_connection_t  *c;
     ngx_mtd_redis_t   *redis;
 
@@ -941,26 +671,9 @@ ngx_mtd_redis_write_handler(ngx_event_t *wev)
         return;
     }
 
-    b = &redis->out;
-
-    while (b->pos < b->last) {
-        n = c->send(c, b->pos, b->last - b->pos);
-
-        if (n == NGX_ERROR) {
-            ngx_mtd_redis_fail(redis, "it closed the connection", NULL);
-            return;
-        }
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        b->pos += n;
-    }
-
-    if (b->pos == b->last) {
-        b->pos = b->start;
-        b->last = b->start;
+    if (ngx_mtd_pipe_write(&redis->pipe, c) != NGX_OK) {
+        ngx_mtd_redis_fail(redis, "it closed the connection", NULL);
+        return;
     }
 
     if (ngx_handle_write_event(wev, 0) != NGX_OK) {
@@ -1046,12 +759,10 @@ ngx_mtd_redis_read_handler(ngx_event_t *rev)
 static ngx_int_t
 ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
 {
-    ngx_int_t            rc;
-    const char          *why;
-    ngx_uint_t           epoch;
-    ngx_queue_t         *q;
-    ngx_mtd_reply_t     *reply;
-    ngx_mtd_redis_op_t  *op;
+    ngx_int_t         rc;
+    const char       *why;
+    ngx_uint_t        epoch;
+    ngx_mtd_reply_t  *reply;
 
     epoch = redis->epoch;
 
@@ -1077,20 +788,13 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
         if (redis->on_message && redis->state == NGX_MTD_REDIS_READY) {
             redis->on_message(redis->data, reply);
 
-        } else if (ngx_queue_empty(&redis->inflight)) {
+        } else if (!ngx_mtd_pipe_waits(&redis->pipe)) {
             ngx_mtd_redis_fail(redis, "it sent what was not asked", NULL);
             return NGX_ERROR;
 
         } else {
-            q = ngx_queue_head(&redis->inflight);
-            ngx_queue_remove(q);
-
             redis->since = ngx_current_msec;
-
-            op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
-            ngx_queue_insert_head(&redis->free, q);
-
-            op->handler(op->data, NGX_OK, reply);
+            ngx_mtd_pipe_reply(&redis->pipe, reply);
         }
 
         if (redis->connection == NULL || redis->epoch != epoch) {
@@ -1100,17 +804,12 @@ ngx_mtd_redis_replies(ngx_mtd_redis_t *redis)
 }
 
 
-/*
- * Detached first, so that a handler that asks again finds no connection.
- * The first command in flight gets rc, it may have caused the failure.
- */
+/* a handler that asks again finds no connection */
 
 static void
 ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t rc)
 {
-    ngx_queue_t          failed, *q;
-    ngx_connection_t    *c;
-    ngx_mtd_redis_op_t  *op;
+    ngx_connection_t  *c;
 
     redis->state = NGX_MTD_REDIS_DOWN;
 
@@ -1135,24 +834,5 @@ ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t rc)
         redis->resp = NULL;
     }
 
-    redis->out.pos = redis->out.start;
-    redis->out.last = redis->out.start;
-
-    ngx_queue_init(&failed);
-
-    if (!ngx_queue_empty(&redis->inflight)) {
-        ngx_queue_add(&failed, &redis->inflight);
-        ngx_queue_init(&redis->inflight);
-    }
-
-    while (!ngx_queue_empty(&failed)) {
-        q = ngx_queue_head(&failed);
-        ngx_queue_remove(q);
-
-        op = ngx_queue_data(q, ngx_mtd_redis_op_t, queue);
-        ngx_queue_insert_head(&redis->free, q);
-
-        op->handler(op->data, rc, NULL);
-        rc = NGX_ERROR;
-    }
+    ngx_mtd_pipe_fail(&redis->pipe, rc);
 }

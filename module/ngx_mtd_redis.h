@@ -25,7 +25,7 @@
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
 
-#include "ngx_mtd_resp.h"
+#include "ngx_mtd_pipe.h"
 #include "ngx_mtd_tls.h"
 
 
@@ -76,15 +76,6 @@ typedef enum {
 
 typedef struct ngx_mtd_redis_s  ngx_mtd_redis_t;
 
-/*
- * rc is NGX_OK with a reply, which may be an error reply; NGX_ERROR without
- * one, the connection is gone; NGX_DECLINED without one, the answer to this
- * very command was longer than the cap.
- */
-
-typedef void (*ngx_mtd_redis_reply_pt)(void *data, ngx_int_t rc,
-    ngx_mtd_reply_t *reply);
-
 typedef void (*ngx_mtd_redis_event_pt)(void *data);
 
 typedef void (*ngx_mtd_redis_message_pt)(void *data, ngx_mtd_reply_t *reply);
@@ -110,9 +101,7 @@ struct ngx_mtd_redis_s {
     ngx_peer_connection_t     peer;
     ngx_resolver_ctx_t       *resolving;
     ngx_mtd_resp_t           *resp;
-    ngx_queue_t               inflight;     /* of ngx_mtd_redis_op_t */
-    ngx_queue_t               free;
-    ngx_buf_t                 out;
+    ngx_mtd_pipe_t            pipe;
     ngx_event_t               retry;
     ngx_msec_t                backoff;
     ngx_uint_t                attempt;
@@ -166,17 +155,12 @@ void ngx_mtd_redis_destroy(ngx_mtd_redis_t *redis);
  */
 
 ngx_int_t ngx_mtd_redis_command(ngx_mtd_redis_t *redis, ngx_str_t *argv,
-    ngx_uint_t argc, ngx_mtd_redis_reply_pt handler, void *data);
+    ngx_uint_t argc, ngx_mtd_pipe_reply_pt handler, void *data);
 
 /* the same for commands that were encoded before: all of them, or none */
 
-typedef struct {
-    const ngx_mtd_resp_template_t  *template;
-    ngx_mtd_redis_reply_pt          handler;
-} ngx_mtd_redis_step_t;
-
 ngx_int_t ngx_mtd_redis_ask(ngx_mtd_redis_t *redis,
-    const ngx_mtd_redis_step_t *steps, ngx_uint_t n, const u_char *key,
+    const ngx_mtd_pipe_step_t *steps, ngx_uint_t n, const u_char *key,
     size_t len, void *data);
 
 /*
