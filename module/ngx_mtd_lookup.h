@@ -55,6 +55,16 @@ typedef ngx_mtd_redis_t *(*ngx_mtd_lookup_redirect_pt)(void *data,
     ngx_mtd_redis_t *from, ngx_str_t *error, ngx_uint_t *asking);
 
 
+typedef struct ngx_mtd_question_s  ngx_mtd_question_t;
+typedef struct ngx_mtd_result_s    ngx_mtd_result_t;
+
+
+/* the question is to be put back into free */
+
+typedef void (*ngx_mtd_lookup_answered_pt)(ngx_mtd_question_t *question,
+    ngx_mtd_result_t *result);
+
+
 /* of one worker for one store */
 
 typedef struct {
@@ -63,6 +73,7 @@ typedef struct {
     ngx_mtd_lookup_redirect_pt  redirect;   /* NULL: nobody redirects */
     ngx_mtd_redis_event_pt  late;           /* a question waited too long */
     void                  *data;            /* of these */
+    ngx_mtd_lookup_answered_pt  answered;   /* set by _init() */
     const mtd_names_t     *names;
     ngx_msec_t             fresh;
     ngx_msec_t             unknown;
@@ -91,8 +102,7 @@ typedef struct {
 } ngx_mtd_answer_t;
 
 
-typedef struct ngx_mtd_lookup_s    ngx_mtd_lookup_t;
-typedef struct ngx_mtd_question_s  ngx_mtd_question_t;
+typedef struct ngx_mtd_lookup_s  ngx_mtd_lookup_t;
 
 
 /* one identity; kind and value are the caller's, value is folded */
