@@ -100,7 +100,7 @@ cmp_ok($store->{zone}{$_}{used}, '<=', DEVICES, "no more $_ than there are")
 my $killed = () = error_log() =~ /exited on signal 9/g;
 
 is($killed, KILLS, 'the log tells of these workers');
-is(alerts(qr/exited on signal 9\b|shared memory zone "r" was locked by/), '',
+is(alerts(qr/exited on signal 9\b|shared memory zone "mtd:r:[0-9a-f]+" was locked by/), '',
    '... and nothing else is wrong');
 
 diag("$load->{answered} requests, $load->{retried} of them again because a"
