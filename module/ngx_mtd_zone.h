@@ -10,6 +10,9 @@
  * unknown ids; the generations that void replies in flight; texts; counters.
  * Readers take no lock.  Times are ngx_current_msec, a monotonic clock that
  * all processes of the machine share.
+ *
+ * ngx_mtd_zone.c lays it out, _entries.c stores, finds and voids what is
+ * known, _trust.c says whose words and of when may be believed.
  */
 
 
