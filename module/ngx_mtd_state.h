@@ -11,7 +11,8 @@
  * not answer, for as long as its true age allows.
  *
  * One worker writes it, a slice in each turn of the event loop; a thread
- * that does nothing else waits for the disk.
+ * that does nothing else waits for the disk, see ngx_mtd_state_file.h.  What
+ * is read back, and how much of it is believed, is in ngx_mtd_state_load.c.
  *
  * stage: IDLE -> DEVICES -> ALIASES -> TEXTS -> SYNC (the thread) -> IDLE
  */
@@ -79,6 +80,17 @@ typedef struct {
     ngx_err_t               err;
     const char             *what;
 } ngx_mtd_state_t;
+
+
+static ngx_inline uint64_t
+ngx_mtd_state_wall(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
 
 
 /* path is as written, and store is set; says in the log what is wrong */
