@@ -44,6 +44,8 @@ static void ngx_http_mtd_wait(ngx_http_request_t *r);
 static void ngx_http_mtd_asked(void *data);
 static void ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_answers_t *answers);
+static void ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_answers_t *answers);
 static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
@@ -661,6 +663,10 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_uint_t         i, known, first;
     ngx_mtd_answer_t  *answer;
 
+    if (ctx->found) {
+        ngx_http_mtd_keep_answers(ctx, answers);
+    }
+
     known = 0;
     first = 1;
 
@@ -694,6 +700,31 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             }
         }
     }
+}
+
+
+/* for an open request, which is compared with them from then on */
+
+static void
+ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t  i;
+
+    ctx->found->n = 0;
+
+    for (i = 0; i < answers->n; i++) {
+
+        if (answers->answer[i].source == NGX_MTD_LOOKUP_STALE
+            || answers->answer[i].source == NGX_MTD_LOOKUP_ERROR)
+        {
+            return;
+        }
+
+        ctx->found->answer[i] = answers->answer[i];
+    }
+
+    ctx->found->n = answers->n;
 }
 
 

@@ -120,6 +120,15 @@ typedef enum {
 
 typedef struct ngx_http_mtd_ask_s  ngx_http_mtd_ask_t;
 
+
+/* what was found for all identities of a request; n == 0: not sure */
+
+typedef struct {
+    ngx_uint_t                    n;
+    ngx_mtd_answer_t              answer[NGX_MTD_LOOKUP_SLOTS];
+} ngx_http_mtd_found_t;
+
+
 typedef struct {
     ngx_str_t                     uri;      /* as decided on, not copies */
     ngx_str_t                     args;
@@ -136,6 +145,7 @@ typedef struct {
     ngx_queue_t                   queue;
     ngx_http_request_t           *request;
     ngx_http_variable_value_t    *variables;    /* before the record */
+    ngx_http_mtd_found_t         *found;    /* NULL: it has one identity */
     time_t                        until;        /* 0: time changes nothing */
 
     mtd_hash_t                    alias;        /* that named the device */

@@ -50,6 +50,8 @@ static void ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
+static ngx_uint_t ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
+    const ngx_mtd_answer_t *before);
 static void ngx_http_mtd_open_asked(void *data);
 static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
@@ -298,6 +300,17 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
     r = ctx->request;
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
 
+    if (ctx->several && ctx->found == NULL) {
+
+        /* without it, it will be identified anew each time */
+
+        ctx->found = ngx_palloc(r->pool, sizeof(ngx_http_mtd_found_t));
+    }
+
+    if (ctx->found) {
+        ctx->found->n = 0;
+    }
+
     before = *ctx;
 
     rc = ngx_http_mtd_identify_again(r, ctx, mlcf, ngx_http_mtd_open_asked);
@@ -322,13 +335,17 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 }
 
 
-/* told from the zone alone */
+/*
+ * Told from the zone alone: to identify a request once more costs memory of
+ * it each time, and it may be open for days.
+ */
 
 static ngx_uint_t
 ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_mtd_answer_t  answer;
+    ngx_uint_t        i;
+    ngx_mtd_answer_t  before;
 
     if (ctx->verdict.reason == MTD_REASON_BYPASS
         && !ngx_mtd_bypass_holds(&opens->store->zone))
@@ -336,21 +353,55 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
         return 0;
     }
 
-    if (ctx->several || ctx->unsure
-        || (ctx->until && ctx->until <= ngx_time())
-        || !ngx_mtd_lookup_known(&opens->store->lookups, &ctx->alias,
-                                 &answer))
+    if (ctx->unsure || (ctx->until && ctx->until <= ngx_time())) {
+        return 0;
+    }
+
+    if (!ctx->several) {
+        before.source = ctx->known ? NGX_MTD_LOOKUP_HIT
+                                   : NGX_MTD_LOOKUP_NEGATIVE;
+        before.alias = ctx->alias;
+        before.device = ctx->device;
+        before.record = ctx->record;
+
+        return ngx_http_mtd_open_same(opens, &before);
+    }
+
+    if (ctx->found == NULL || ctx->found->n == 0) {
+        return 0;
+    }
+
+    for (i = 0; i < ctx->found->n; i++) {
+
+        if (!ngx_http_mtd_open_same(opens, &ctx->found->answer[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
+    const ngx_mtd_answer_t *before)
+{
+    ngx_mtd_answer_t  answer;
+
+    if (!ngx_mtd_lookup_known(&opens->store->lookups, &before->alias,
+                              &answer))
     {
         return 0;
     }
 
     if (answer.source == NGX_MTD_LOOKUP_NEGATIVE) {
-        return !ctx->known;
+        return before->source == NGX_MTD_LOOKUP_NEGATIVE;
     }
 
-    return ctx->known
-           && mtd_hash_equal(&answer.device, &ctx->device)
-           && ngx_memcmp(&answer.record, &ctx->record, sizeof(mtd_record_t))
+    return before->source != NGX_MTD_LOOKUP_NEGATIVE
+           && mtd_hash_equal(&answer.device, &before->device)
+           && ngx_memcmp(&answer.record, &before->record,
+                         sizeof(mtd_record_t))
               == 0;
 }
 

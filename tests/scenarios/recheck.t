@@ -1,0 +1,123 @@
+#!/usr/bin/perl
+
+# An open request with two identities, while aliases of others change all the
+# time: it is compared with what is known, and not identified anew each time,
+# which would cost memory of it; what does change for it is seen.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Sink;
+use Test::More;
+
+redis_start(sub {
+    device($_) for qw(one two three);
+    device('bad', threat => 'highSeverity');
+    redis('SET', "mtd:alias:eas:phone$_", $_) for qw(one two three);
+});
+
+sink();
+gate(workers => 1, http => http());
+ok(wait_for(sub { trusted('r') == 1 }), 'the worker hears of changes');
+
+$open{$_} = opens($_, "phone$_") for qw(one two);
+$open{three} = opens('three', 'new');
+is(identified(), 3, 'three requests are identified');
+
+# once more for what the zone has, and then not at all; a link that is lost
+# here because nobody had time for it would count once for each
+
+walks() for 1 .. 2;
+my $before = identified();
+
+walks() for 1 .. 4;
+cmp_ok(identified() - $before, '<=', 3, '... and then compared');
+ok(waiting($_), "... $_ stays") for qw(one two three);
+
+# something for one of them
+
+$before = identified();
+redis('HSET', 'mtd:device:one', os => 'iOS');
+walks() for 1 .. 4;
+cmp_ok(identified() - $before, '>', 0, 'a change of the device is seen');
+cmp_ok(identified() - $before, '<=', 4, '... once');
+ok(waiting('one'), '... which leaves it as it was');
+
+redis('HSET', 'mtd:device:one', threat => 'highSeverity');
+like(rest('one'), qr/X-Is: remediate threat_level/, '... this does not');
+
+redis('SET', 'mtd:alias:eas:phonetwo', 'one');
+like(rest('two'), qr/X-Is: block identity_mismatch/,
+     'its second identity is that of another device');
+
+walks() for 1 .. 2;
+redis('SET', 'mtd:alias:eas:new', 'two');
+like(rest('three'), qr/X-Is: block identity_mismatch/,
+     'one that was not known is, of another device');
+
+is(alerts(qr/pcre\w*\(\) failed/), '', 'nothing is wrong');
+
+done_testing();
+
+
+# to identify is to ask for $nothing, of which a pattern says in the log that
+# it may not try more than once
+
+sub http {
+    my $location = <<"END";
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    location / { proxy_read_timeout 1h; proxy_pass http://unix:$dir/sink.sock; }
+END
+
+    return <<"END";
+mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; fresh 1h; }
+mtd_policy p { }
+map \$http_x_device \$nothing {
+    volatile; default ""; "~(*LIMIT_MATCH=1)^(?:.|..)+[0-9]\$" "";
+}
+server {
+    listen unix:$dir/gate.sock;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    $location
+    location = /status { mtd_status; }
+}
+server {
+    listen unix:$dir/mail.sock;
+    mtd p; mtd_profile exchange; mtd_identify value eas;
+    mtd_value \$http_x_device kind=serial; mtd_value \$nothing kind=serial;
+    $location
+}
+END
+}
+
+
+sub opens {
+    my ($device, $phone) = @_;
+
+    return waits($device, '/Microsoft-Server-ActiveSync?Cmd=Ping&User=u'
+                 . "&DeviceId=$phone&DeviceType=t",
+                 at => 'mail', method => 'POST',
+                 headers => ["X-Device: $device", 'Content-Length: 0',
+                             'MS-ASProtocolVersion: 16.1']);
+}
+
+
+sub identified { return scalar(() = error_log() =~ /pcre\w*\(\) failed/g) }
+
+
+# an alias changes: all that is open is looked at, and one request ends
+
+our $n;
+
+sub walks {
+    my $name = 'end' . ++$n;
+
+    redis('SET', "mtd:alias:serial:$name", 'three');
+    $open{$name} = waits($name, "/x?device=$name");
+    redis('SET', "mtd:alias:serial:$name", 'bad');
+    like(rest($name), qr/X-Is: remediate threat_level/, 'aliases change');
+}
