@@ -51,14 +51,16 @@ ngx_mtd_state_file_open(ngx_mtd_state_t *state)
         goto failed;
     }
 
-    if (fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0
+    /* what is in it is written over, to cut it may take many milliseconds */
+
+    if (fchmod(fd, 0600) == 0
         && lseek(fd, MTD_STATE_HEADER, SEEK_SET) != -1)
     {
         return fd;
     }
 
     err = ngx_errno;
-    what = "ftruncate()";
+    what = "fchmod()";
 
 failed:
 
@@ -109,7 +111,11 @@ ngx_mtd_state_file_thread(void *data)
 
     state->err = 0;
 
-    if (fsync(state->fd) == -1) {
+    if (ftruncate(state->fd, lseek(state->fd, 0, SEEK_CUR)) == -1) {
+        state->err = ngx_errno;
+        state->what = "ftruncate()";
+
+    } else if (fsync(state->fd) == -1) {
         state->err = ngx_errno;
         state->what = "fsync()";
 

@@ -199,7 +199,7 @@ stop();
 # the temporary file of one that was killed; a directory that is gone
 
 redis_start(sub { fill($secret) });
-spew("$file.tmp", 'half of a fi');
+spew("$file.tmp", 'half of a fi' x 10_000);
 gate(http => http());
 ok(wait_for(\&both), 'push is up');
 is(told('good'), 'allow secured_enough MISS', 'asked for');
@@ -207,6 +207,7 @@ is(status()->{stores}{r}{state}{loaded}, 1, 'the file is counted');
 ok(wait_for(sub { status()->{stores}{r}{state}{written} }, 30),
    'it is written while it runs');
 is(status()->{stores}{r}{state}{devices}, 1, '... with what is known');
+cmp_ok(-s $file, '<', 10_000, '... and nothing else');
 
 like(get('/status?format=prometheus')->{body},
      qr/^mtd_state_written_timestamp_seconds\{store="r"\} [1-9]\d+$/m,
