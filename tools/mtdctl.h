@@ -224,12 +224,37 @@ void mtdctl_redis_expire(mtdctl_t *ctl, const mtd_str_t *key, long seconds);
 /* the caller frees the reply; an error of Redis is a reply, too */
 
 int mtdctl_redis_reply(mtdctl_t *ctl, redisReply **reply);
-int mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply);
 
-/* of a reply: 0, MTDCTL_BAD if key holds another type, or MTDCTL_STORE */
+/*
+ * Of a reply to command: 0, MTDCTL_BAD if key holds another type, or
+ * MTDCTL_STORE.  Nothing of a reply is read before, since no server is bound
+ * to answer as Redis does; after it only how many elements an array has is
+ * left to see to.
+ */
 
 int mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
-    const mtd_str_t *key);
+    const char *command, const mtd_str_t *key);
+int mtdctl_redis_strange(mtdctl_t *ctl, const char *command);
+
+/* both; there is a reply if the status is 0 */
+
+int mtdctl_redis_hear(mtdctl_t *ctl, const char *command,
+    const mtd_str_t *key, redisReply **reply);
+
+/* of replies of which only one thing is of interest */
+
+int mtdctl_redis_hear_ok(mtdctl_t *ctl, const char *command);
+int mtdctl_redis_hear_number(mtdctl_t *ctl, const char *command,
+    long long *number);
+
+/* of TYPE and GET; value->data is NULL if there is none */
+
+int mtdctl_redis_hear_text(mtdctl_t *ctl, const char *command,
+    const mtd_str_t *key, mtd_str_t *value);
+
+/* of EXEC, after n commands */
+
+int mtdctl_redis_executed(mtdctl_t *ctl, const redisReply *reply, size_t n);
 
 int mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key);
 int mtdctl_redis_unwatch(mtdctl_t *ctl);
@@ -280,9 +305,9 @@ int mtdctl_record_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
 int mtdctl_record_watch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     mtdctl_pairs_t *record);
 
-/* of the reply to HGETALL */
+/* of the reply to HGETALL that is due; empty if the status is not 0 */
 
-void mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
+int mtdctl_record_hear(mtdctl_t *ctl, const mtd_str_t *key,
     mtdctl_pairs_t *record);
 
 /* the field "aliases": KIND:VALUE and so on, a space between them */

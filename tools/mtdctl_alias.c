@@ -116,29 +116,17 @@ static int
 mtdctl_alias_owner(mtdctl_t *ctl, const mtdctl_pair_t *alias,
     const mtd_str_t *key, mtd_str_t *id)
 {
-    int          status;
-    redisReply  *reply;
+    int  status;
 
     mtdctl_redis_key(ctl, "GET", key);
 
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
+    status = mtdctl_redis_hear_text(ctl, "GET", key, id);
 
-    status = mtdctl_redis_check(ctl, reply, key);
-
-    if (status == 0 && reply->type != REDIS_REPLY_STRING) {
+    if (status == 0 && id->data == NULL) {
         status = mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no alias %s:%s",
                              mtdctl_show(ctl, &alias->name),
                              mtdctl_show(ctl, &alias->value));
     }
-
-    if (status == 0) {
-        *id = mtdctl_copy(ctl, reply->str, reply->len);
-    }
-
-    freeReplyObject(reply);
 
     return status;
 }

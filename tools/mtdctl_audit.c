@@ -32,27 +32,22 @@ mtdctl_audit_key(mtdctl_t *ctl)
 int
 mtdctl_audit_check(mtdctl_t *ctl)
 {
-    int          status;
-    mtd_str_t    key;
-    redisReply  *reply;
+    int        status;
+    mtd_str_t  key, type;
 
     key = mtdctl_audit_key(ctl);
 
     mtdctl_redis_key(ctl, "TYPE", &key);
 
-    status = mtdctl_redis_command(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
+    status = mtdctl_redis_hear_text(ctl, "TYPE", NULL, &type);
 
-    if (strcmp(reply->str, "stream") != 0 && strcmp(reply->str, "none") != 0)
+    if (status == 0 && !mtdctl_is(&type, "stream")
+        && !mtdctl_is(&type, "none"))
     {
         status = mtdctl_fail(ctl, MTDCTL_STORE, "key \"%s\" in Redis is to be"
                              " a stream, but holds a %.20s",
-                             (char *) key.data, reply->str);
+                             (char *) key.data, mtdctl_show(ctl, &type));
     }
-
-    freeReplyObject(reply);
 
     return status;
 }

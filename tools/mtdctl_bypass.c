@@ -208,19 +208,16 @@ mtdctl_bypass_now(mtdctl_t *ctl, long long *now)
     mtdctl_redis_begin(ctl, "TIME");
     mtdctl_redis_end(ctl);
 
-    status = mtdctl_redis_command(ctl, &reply);
+    status = mtdctl_redis_hear(ctl, "TIME", NULL, &reply);
     if (status != 0) {
         return status;
     }
 
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
-        && reply->element[0]->type == REDIS_REPLY_STRING)
-    {
+    if (reply->elements == 2) {
         *now = atoll(reply->element[0]->str);
 
     } else {
-        status = mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s does not tell"
-                             " the time", ctl->address);
+        status = mtdctl_redis_strange(ctl, "TIME");
     }
 
     freeReplyObject(reply);
@@ -232,24 +229,15 @@ mtdctl_bypass_now(mtdctl_t *ctl, long long *now)
 static int
 mtdctl_bypass_read(mtdctl_t *ctl, long long now, mtdctl_bypass_t *b)
 {
-    int              status;
-    mtd_str_t        key;
-    redisReply      *reply;
-    mtdctl_pairs_t   pairs;
+    int             status;
+    mtd_str_t       key;
+    mtdctl_pairs_t  pairs;
 
     key = mtdctl_bypass_key(ctl);
 
     mtdctl_redis_key(ctl, "HGETALL", &key);
 
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    status = mtdctl_redis_check(ctl, reply, &key);
-    mtdctl_record_read(ctl, reply, &pairs);
-    freeReplyObject(reply);
-
+    status = mtdctl_record_hear(ctl, &key, &pairs);
     if (status != 0) {
         return status;
     }

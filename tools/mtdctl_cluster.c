@@ -64,6 +64,8 @@ static int mtdctl_cluster_group_send(mtdctl_t *ctl, const mtdctl_op_t *ops,
     int slot, redisReply **refused);
 static int mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops,
     int slot);
+static int mtdctl_cluster_check(mtdctl_t *ctl, const redisReply *reply,
+    const mtdctl_op_t *op);
 static int mtdctl_cluster_is(const redisReply *reply, const char *error);
 static redisReply *mtdctl_cluster_ok(void);
 
@@ -482,7 +484,7 @@ mtdctl_cluster_sequence(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
             status = mtdctl_cluster_run(ctl, op, &reply);
 
             if (status == 0) {
-                status = mtdctl_redis_check(ctl, reply, NULL);
+                status = mtdctl_cluster_check(ctl, reply, op);
                 freeReplyObject(reply);
             }
         }
@@ -544,7 +546,7 @@ mtdctl_cluster_group(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
         status = mtdctl_cluster_group_alone(ctl, ops, slot);
 
     } else {
-        status = mtdctl_redis_check(ctl, refused, NULL);
+        status = mtdctl_redis_check(ctl, refused, "EXEC", NULL);
     }
 
     freeReplyObject(refused);
@@ -566,7 +568,7 @@ mtdctl_cluster_group_send(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot,
 
     mtdctl_redis_begin(ctl, "MULTI");
     mtdctl_redis_send(ctl);
-    n = 2;
+    n = 0;
 
     for (op = ops; op; op = op->next) {
         if (op->slot == slot) {
@@ -580,7 +582,7 @@ mtdctl_cluster_group_send(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot,
 
     status = 0;
 
-    while (n--) {
+    for (i = 0; i < n + 2; i++) {
         if (mtdctl_redis_read(ctl, &reply) != 0) {
             mtdctl_nodes_drop(ctl, &ctl->cluster->nodes,
                               ctl->cluster->nodes.slot[slot]);
@@ -592,14 +594,10 @@ mtdctl_cluster_group_send(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot,
             continue;
         }
 
-        if (n == 0 && reply->type == REDIS_REPLY_NIL) {
-            status = MTDCTL_AGAIN;
-        }
-
-        for (i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements
-                    && status == 0; i++)
-        {
-            status = mtdctl_redis_check(ctl, reply->element[i], NULL);
+        if (status == 0 && reply->type != REDIS_REPLY_ERROR) {
+            status = (i == n + 1) ? mtdctl_redis_executed(ctl, reply, n)
+                                  : mtdctl_redis_check(ctl, reply, "MULTI",
+                                                       NULL);
         }
 
         freeReplyObject(reply);
@@ -625,7 +623,7 @@ mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
         status = mtdctl_cluster_run(ctl, op, &reply);
 
         if (status == 0) {
-            status = mtdctl_redis_check(ctl, reply, NULL);
+            status = mtdctl_cluster_check(ctl, reply, op);
             freeReplyObject(reply);
         }
 
@@ -637,6 +635,14 @@ mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
     }
 
     return 0;
+}
+
+
+static int
+mtdctl_cluster_check(mtdctl_t *ctl, const redisReply *reply,
+    const mtdctl_op_t *op)
+{
+    return mtdctl_redis_check(ctl, reply, (char *) op->argv[0].data, NULL);
 }
 
 

@@ -25,6 +25,7 @@ static void mtdctl_device_row(mtdctl_t *ctl, const mtd_str_t *id,
 static void mtdctl_device_scan(mtdctl_t *ctl, const char *cursor);
 static int mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen,
     int *skipped);
+static int mtdctl_device_is_page(const redisReply *reply);
 static int mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
     mtdctl_seen_t *seen, int *skipped);
 static int mtdctl_device_erase_try(mtdctl_t *ctl, const mtd_str_t *id);
@@ -140,9 +141,8 @@ mtdctl_device_get(mtdctl_t *ctl, int argc, char **argv)
 static int
 mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id)
 {
-    int          status;
-    mtd_str_t    text, kind, value, key;
-    redisReply  *reply;
+    int        status;
+    mtd_str_t  text, kind, value, key;
 
     text = mtdctl_text(ctl, arg);
 
@@ -157,23 +157,12 @@ mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id)
 
     mtdctl_redis_key(ctl, "GET", &key);
 
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
+    status = mtdctl_redis_hear_text(ctl, "GET", &key, id);
 
-    status = mtdctl_redis_check(ctl, reply, &key);
-
-    if (status == 0 && reply->type != REDIS_REPLY_STRING) {
+    if (status == 0 && id->data == NULL) {
         status = mtdctl_fail(ctl, MTDCTL_NOT_FOUND, "no alias \"%.180s\"",
                              mtdctl_show(ctl, &text));
     }
-
-    if (status == 0) {
-        *id = mtdctl_copy(ctl, reply->str, reply->len);
-    }
-
-    freeReplyObject(reply);
 
     return status;
 }
@@ -418,23 +407,21 @@ mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
     do {
         mtdctl_device_scan(ctl, cursor);
 
-        status = mtdctl_redis_command(ctl, &reply);
+        status = mtdctl_redis_hear(ctl, "SCAN", NULL, &reply);
         if (status != 0) {
             break;
         }
 
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2
-            || reply->element[0]->len >= sizeof(cursor))
+        if (mtdctl_device_is_page(reply)
+            && reply->element[0]->len < sizeof(cursor))
         {
-            freeReplyObject(reply);
-            status = mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: strange"
-                                 " answer to SCAN", ctl->address);
-            break;
+            strcpy(cursor, reply->element[0]->str);
+            status = mtdctl_device_page(ctl, reply->element[1], seen,
+                                        skipped);
+
+        } else {
+            status = mtdctl_redis_strange(ctl, "SCAN");
         }
-
-        strcpy(cursor, reply->element[0]->str);
-
-        status = mtdctl_device_page(ctl, reply->element[1], seen, skipped);
 
         freeReplyObject(reply);
         mtdctl_release(ctl);
@@ -442,6 +429,33 @@ mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
     } while (status == 0 && strcmp(cursor, "0") != 0);
 
     return status;
+}
+
+
+/* a cursor, and keys */
+
+static int
+mtdctl_device_is_page(const redisReply *reply)
+{
+    size_t             i;
+    const redisReply  *keys;
+
+    if (reply->elements != 2
+        || reply->element[0]->type != REDIS_REPLY_STRING
+        || reply->element[1]->type != REDIS_REPLY_ARRAY)
+    {
+        return 0;
+    }
+
+    keys = reply->element[1];
+
+    for (i = 0; i < keys->elements; i++) {
+        if (keys->element[i]->type != REDIS_REPLY_STRING) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -482,7 +496,6 @@ mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
     int             status;
     size_t          i, skip, line;
     mtd_str_t       key, id, *field;
-    redisReply     *reply;
     mtdctl_pairs_t  record;
 
     skip = ctl->names.prefix.len + sizeof("device:") - 1;
@@ -495,14 +508,7 @@ mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
     for (i = 0; i < page->elements; i++) {
         key = mtdctl_copy(ctl, page->element[i]->str, page->element[i]->len);
 
-        status = mtdctl_redis_reply(ctl, &reply);
-        if (status != 0) {
-            return status;
-        }
-
-        status = mtdctl_redis_check(ctl, reply, &key);
-        mtdctl_record_read(ctl, reply, &record);
-        freeReplyObject(reply);
+        status = mtdctl_record_hear(ctl, &key, &record);
 
         if (status == MTDCTL_BAD) {
             fprintf(stderr, "mtdctl: %s\n", ctl->error);
@@ -651,10 +657,9 @@ static int
 mtdctl_device_owners(mtdctl_t *ctl, const mtd_str_t *id,
     const mtdctl_pairs_t *aliases, mtd_str_t *keys, size_t *n)
 {
-    int          status;
-    size_t       i;
-    mtd_str_t    key;
-    redisReply  *reply;
+    int        status;
+    size_t     i;
+    mtd_str_t  key, owner;
 
     *n = 0;
 
@@ -672,19 +677,17 @@ mtdctl_device_owners(mtdctl_t *ctl, const mtd_str_t *id,
 
         mtdctl_redis_key(ctl, "GET", &key);
 
-        status = mtdctl_redis_reply(ctl, &reply);
-        if (status != 0) {
+        status = mtdctl_redis_hear_text(ctl, "GET", &key, &owner);
+
+        /* what holds another type leads nowhere */
+
+        if (status != 0 && status != MTDCTL_BAD) {
             return status;
         }
 
-        if (*n < MTDCTL_ALIASES
-            && reply->type == REDIS_REPLY_STRING && reply->len == id->len
-            && memcmp(reply->str, id->data, id->len) == 0)
-        {
+        if (*n < MTDCTL_ALIASES && mtdctl_equal(&owner, id)) {
             keys[(*n)++] = key;
         }
-
-        freeReplyObject(reply);
     }
 
     return 0;

@@ -163,19 +163,13 @@ mtdctl_nodes_ask_slots(mtdctl_t *ctl, mtdctl_nodes_t *nodes)
         return status;
     }
 
-    status = mtdctl_redis_check(ctl, reply, NULL);
-
-    if (status == 0 && reply->type != REDIS_REPLY_ARRAY) {
-        status = mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: strange answer"
-                             " to CLUSTER SLOTS", ctl->address);
-    }
+    status = mtdctl_redis_check(ctl, reply, "CLUSTER", NULL);
 
     for (i = 0; status == 0 && i < reply->elements; i++) {
         if (mtdctl_nodes_range(nodes, reply->element[i], nodes->current)
             != 0)
         {
-            status = mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: strange"
-                                 " answer to CLUSTER SLOTS", ctl->address);
+            status = mtdctl_redis_strange(ctl, "CLUSTER");
         }
     }
 
@@ -195,7 +189,7 @@ mtdctl_nodes_range(mtdctl_nodes_t *nodes, const redisReply *range, int asked)
     long long          slot;
     const redisReply  *master, *host;
 
-    if (range->type != REDIS_REPLY_ARRAY || range->elements < 3
+    if (range->elements < 3
         || range->element[0]->type != REDIS_REPLY_INTEGER
         || range->element[1]->type != REDIS_REPLY_INTEGER
         || range->element[0]->integer < 0

@@ -103,8 +103,7 @@ int
 mtdctl_record_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
     mtdctl_pairs_t *record)
 {
-    int          status;
-    redisReply  *reply;
+    int  status;
 
     status = mtdctl_record_device_key(ctl, id, key);
     if (status != 0) {
@@ -113,40 +112,43 @@ mtdctl_record_fetch(mtdctl_t *ctl, const mtd_str_t *id, mtd_str_t *key,
 
     mtdctl_redis_key(ctl, "HGETALL", key);
 
-    status = mtdctl_redis_reply(ctl, &reply);
+    return mtdctl_record_hear(ctl, key, record);
+}
+
+
+int
+mtdctl_record_hear(mtdctl_t *ctl, const mtd_str_t *key,
+    mtdctl_pairs_t *record)
+{
+    int           status;
+    size_t        i;
+    mtd_str_t     name, value;
+    redisReply   *reply, **field;
+
+    memset(record, 0, sizeof(mtdctl_pairs_t));
+
+    status = mtdctl_redis_hear(ctl, "HGETALL", key, &reply);
     if (status != 0) {
         return status;
     }
 
-    status = mtdctl_redis_check(ctl, reply, key);
-    mtdctl_record_read(ctl, reply, record);
-    freeReplyObject(reply);
-
-    return status;
-}
-
-
-void
-mtdctl_record_read(mtdctl_t *ctl, const redisReply *reply,
-    mtdctl_pairs_t *record)
-{
-    size_t      i;
-    mtd_str_t   name, value;
-
-    memset(record, 0, sizeof(mtdctl_pairs_t));
-
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        return;
+    if (reply->elements % 2) {
+        freeReplyObject(reply);
+        return mtdctl_redis_strange(ctl, "HGETALL");
     }
 
-    for (i = 0; i + 1 < reply->elements; i += 2) {
-        name = mtdctl_copy(ctl, reply->element[i]->str,
-                           reply->element[i]->len);
-        value = mtdctl_copy(ctl, reply->element[i + 1]->str,
-                            reply->element[i + 1]->len);
+    for (i = 0; i < reply->elements; i += 2) {
+        field = &reply->element[i];
+
+        name = mtdctl_copy(ctl, field[0]->str, field[0]->len);
+        value = mtdctl_copy(ctl, field[1]->str, field[1]->len);
 
         mtdctl_add(ctl, record, &name, &value);
     }
+
+    freeReplyObject(reply);
+
+    return 0;
 }
 
 

@@ -13,11 +13,65 @@
 #define MTDCTL_REDIS_PORT   6379
 
 
+#define mtdctl_redis_type(type)   (1u << (type))
+
+#define MTDCTL_REDIS_STATUS    mtdctl_redis_type(REDIS_REPLY_STATUS)
+#define MTDCTL_REDIS_NUMBER    mtdctl_redis_type(REDIS_REPLY_INTEGER)
+#define MTDCTL_REDIS_STRING    mtdctl_redis_type(REDIS_REPLY_STRING)
+#define MTDCTL_REDIS_NIL       mtdctl_redis_type(REDIS_REPLY_NIL)
+#define MTDCTL_REDIS_ERROR     mtdctl_redis_type(REDIS_REPLY_ERROR)
+#define MTDCTL_REDIS_ARRAY     mtdctl_redis_type(REDIS_REPLY_ARRAY)
+
+
+typedef struct {
+    const char       *command;
+    unsigned          types;
+    unsigned          elements;     /* of an array */
+} mtdctl_redis_answer_t;
+
+
 static int mtdctl_redis_host(mtdctl_t *ctl, char *host, size_t size,
     int *port);
 static int mtdctl_redis_login(mtdctl_t *ctl);
 static int mtdctl_redis_login_send(mtdctl_t *ctl);
 static int mtdctl_redis_broken(mtdctl_t *ctl);
+static int mtdctl_redis_among(const redisReply *reply, unsigned types);
+static int mtdctl_redis_refused(mtdctl_t *ctl, const redisReply *error,
+    const mtd_str_t *key);
+
+
+/* besides an error, which any of them may get */
+
+static const mtdctl_redis_answer_t  mtdctl_redis_answers[] = {
+    { "ASKING", MTDCTL_REDIS_STATUS, 0 },
+    { "AUTH", MTDCTL_REDIS_STATUS, 0 },
+    { "CLUSTER", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_ARRAY },
+    { "DEL", MTDCTL_REDIS_NUMBER, 0 },
+    { "EXEC", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STATUS|MTDCTL_REDIS_NUMBER
+                                  |MTDCTL_REDIS_STRING|MTDCTL_REDIS_NIL
+                                  |MTDCTL_REDIS_ERROR },
+    { "EXPIRE", MTDCTL_REDIS_NUMBER, 0 },
+    { "GET", MTDCTL_REDIS_STRING|MTDCTL_REDIS_NIL, 0 },
+    { "HDEL", MTDCTL_REDIS_NUMBER, 0 },
+    { "HGETALL", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STRING },
+    { "HSET", MTDCTL_REDIS_NUMBER, 0 },
+    { "MULTI", MTDCTL_REDIS_STATUS, 0 },
+    { "ROLE", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STRING|MTDCTL_REDIS_NUMBER
+                                  |MTDCTL_REDIS_ARRAY },
+    { "SADD", MTDCTL_REDIS_NUMBER, 0 },
+    { "SCAN", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STRING|MTDCTL_REDIS_ARRAY },
+    { "SELECT", MTDCTL_REDIS_STATUS, 0 },
+    { "SENTINEL", MTDCTL_REDIS_ARRAY|MTDCTL_REDIS_NIL, MTDCTL_REDIS_STRING },
+    { "SET", MTDCTL_REDIS_STATUS|MTDCTL_REDIS_NIL, 0 },
+    { "SREM", MTDCTL_REDIS_NUMBER, 0 },
+    { "TIME", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STRING },
+    { "TTL", MTDCTL_REDIS_NUMBER, 0 },
+    { "TYPE", MTDCTL_REDIS_STATUS, 0 },
+    { "UNWATCH", MTDCTL_REDIS_STATUS, 0 },
+    { "WATCH", MTDCTL_REDIS_STATUS, 0 },
+    { "XADD", MTDCTL_REDIS_STRING, 0 },
+    { NULL, 0, 0 }
+};
 
 
 int
@@ -179,7 +233,7 @@ mtdctl_redis_login_send(mtdctl_t *ctl)
     status = mtdctl_redis_read(ctl, &reply);
 
     if (status == 0) {
-        status = mtdctl_redis_check(ctl, reply, NULL);
+        status = mtdctl_redis_check(ctl, reply, ctl->argv[0], NULL);
         freeReplyObject(reply);
     }
 
@@ -404,14 +458,15 @@ mtdctl_redis_read(mtdctl_t *ctl, redisReply **reply)
 
 
 int
-mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply)
+mtdctl_redis_hear(mtdctl_t *ctl, const char *command, const mtd_str_t *key,
+    redisReply **reply)
 {
     int  status;
 
     status = mtdctl_redis_reply(ctl, reply);
 
     if (status == 0) {
-        status = mtdctl_redis_check(ctl, *reply, NULL);
+        status = mtdctl_redis_check(ctl, *reply, command, key);
 
         if (status != 0) {
             freeReplyObject(*reply);
@@ -424,22 +479,126 @@ mtdctl_redis_command(mtdctl_t *ctl, redisReply **reply)
 
 
 int
-mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
-    const mtd_str_t *key)
+mtdctl_redis_hear_ok(mtdctl_t *ctl, const char *command)
 {
-    if (reply->type != REDIS_REPLY_ERROR) {
-        return 0;
+    int          status;
+    redisReply  *reply;
+
+    status = mtdctl_redis_hear(ctl, command, NULL, &reply);
+
+    if (status == 0) {
+        freeReplyObject(reply);
     }
 
-    if (key && strncmp(reply->str, "WRONGTYPE", 9) == 0) {
+    return status;
+}
+
+
+int
+mtdctl_redis_hear_number(mtdctl_t *ctl, const char *command,
+    long long *number)
+{
+    int          status;
+    redisReply  *reply;
+
+    status = mtdctl_redis_hear(ctl, command, NULL, &reply);
+
+    if (status == 0) {
+        *number = reply->integer;
+        freeReplyObject(reply);
+    }
+
+    return status;
+}
+
+
+int
+mtdctl_redis_hear_text(mtdctl_t *ctl, const char *command,
+    const mtd_str_t *key, mtd_str_t *value)
+{
+    int          status;
+    redisReply  *reply;
+
+    value->len = 0;
+    value->data = NULL;
+
+    status = mtdctl_redis_hear(ctl, command, key, &reply);
+
+    if (status != 0) {
+        return status;
+    }
+
+    if (reply->type != REDIS_REPLY_NIL) {
+        *value = mtdctl_copy(ctl, reply->str, reply->len);
+    }
+
+    freeReplyObject(reply);
+
+    return 0;
+}
+
+
+int
+mtdctl_redis_check(mtdctl_t *ctl, const redisReply *reply,
+    const char *command, const mtd_str_t *key)
+{
+    size_t                        i;
+    const mtdctl_redis_answer_t  *answer;
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return mtdctl_redis_refused(ctl, reply, key);
+    }
+
+    for (answer = mtdctl_redis_answers; answer->command; answer++) {
+        if (strcmp(answer->command, command) == 0) {
+            break;
+        }
+    }
+
+    if (!mtdctl_redis_among(reply, answer->types)) {
+        return mtdctl_redis_strange(ctl, command);
+    }
+
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        for (i = 0; i < reply->elements; i++) {
+            if (!mtdctl_redis_among(reply->element[i], answer->elements)) {
+                return mtdctl_redis_strange(ctl, command);
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+mtdctl_redis_among(const redisReply *reply, unsigned types)
+{
+    return (mtdctl_redis_type(reply->type) & types) != 0;
+}
+
+
+int
+mtdctl_redis_strange(mtdctl_t *ctl, const char *command)
+{
+    return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: strange answer to %s",
+                       ctl->address, command);
+}
+
+
+static int
+mtdctl_redis_refused(mtdctl_t *ctl, const redisReply *error,
+    const mtd_str_t *key)
+{
+    if (key && strncmp(error->str, "WRONGTYPE", 9) == 0) {
         return mtdctl_fail(ctl, MTDCTL_BAD, "key \"%.300s\" in Redis holds"
                            " another type of value", mtdctl_show(ctl, key));
     }
 
     return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s refused: %.300s%s",
-                       ctl->address, reply->str,
+                       ctl->address, error->str,
                        (!ctl->clustered
-                        && strncmp(reply->str, "MOVED ", 6) == 0)
+                        && strncmp(error->str, "MOVED ", 6) == 0)
                        ? "; it is a cluster, see --cluster" : "");
 }
 
@@ -448,7 +607,7 @@ int
 mtdctl_redis_exec(mtdctl_t *ctl)
 {
     int          status, failed;
-    size_t       i;
+    size_t       n;
     redisReply  *reply;
 
     if (ctl->cluster) {
@@ -459,8 +618,9 @@ mtdctl_redis_exec(mtdctl_t *ctl)
     mtdctl_redis_end(ctl);
 
     failed = 0;
+    n = ctl->pending - 2;
 
-    for ( ;; ) {
+    while (ctl->pending > 1) {
         status = mtdctl_redis_reply(ctl, &reply);
         if (status != 0) {
             return status;
@@ -469,29 +629,50 @@ mtdctl_redis_exec(mtdctl_t *ctl)
         /* the first refusal says why, EXECABORT follows from it */
 
         if (failed == 0) {
-            failed = mtdctl_redis_check(ctl, reply, NULL);
-        }
-
-        if (ctl->pending == 0) {
-            break;
+            failed = mtdctl_redis_check(ctl, reply, "MULTI", NULL);
         }
 
         freeReplyObject(reply);
     }
 
-    if (failed == 0 && reply->type == REDIS_REPLY_NIL) {
-        failed = MTDCTL_AGAIN;
+    status = mtdctl_redis_reply(ctl, &reply);
+    if (status != 0) {
+        return status;
     }
 
-    if (reply->type == REDIS_REPLY_ARRAY) {
-        for (i = 0; i < reply->elements && failed == 0; i++) {
-            failed = mtdctl_redis_check(ctl, reply->element[i], NULL);
-        }
+    if (failed == 0) {
+        failed = mtdctl_redis_executed(ctl, reply, n);
     }
 
     freeReplyObject(reply);
 
     return failed;
+}
+
+
+int
+mtdctl_redis_executed(mtdctl_t *ctl, const redisReply *reply, size_t n)
+{
+    int     status;
+    size_t  i;
+
+    if (reply->type == REDIS_REPLY_NIL) {
+        return MTDCTL_AGAIN;
+    }
+
+    status = mtdctl_redis_check(ctl, reply, "EXEC", NULL);
+
+    if (status == 0 && reply->elements != n) {
+        status = mtdctl_redis_strange(ctl, "EXEC");
+    }
+
+    for (i = 0; status == 0 && i < n; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            status = mtdctl_redis_refused(ctl, reply->element[i], NULL);
+        }
+    }
+
+    return status;
 }
 
 
@@ -513,37 +694,19 @@ mtdctl_redis_partly(mtdctl_t *ctl, int status)
 int
 mtdctl_redis_watch(mtdctl_t *ctl, const mtd_str_t *key)
 {
-    int          status;
-    redisReply  *reply;
-
     mtdctl_redis_key(ctl, "WATCH", key);
 
-    status = mtdctl_redis_command(ctl, &reply);
-
-    if (status == 0) {
-        freeReplyObject(reply);
-    }
-
-    return status;
+    return mtdctl_redis_hear_ok(ctl, "WATCH");
 }
 
 
 int
 mtdctl_redis_unwatch(mtdctl_t *ctl)
 {
-    int          status;
-    redisReply  *reply;
-
     mtdctl_redis_begin(ctl, "UNWATCH");
     mtdctl_redis_end(ctl);
 
-    status = mtdctl_redis_command(ctl, &reply);
-
-    if (status == 0) {
-        freeReplyObject(reply);
-    }
-
-    return status;
+    return mtdctl_redis_hear_ok(ctl, "UNWATCH");
 }
 
 

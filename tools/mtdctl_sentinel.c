@@ -110,17 +110,17 @@ mtdctl_sentinel_ask(mtdctl_t *ctl, const char *name, const char *sentinel,
     mtdctl_redis_text(ctl, name);
     mtdctl_redis_end(ctl);
 
-    status = mtdctl_redis_command(ctl, &reply);
+    status = mtdctl_redis_hear(ctl, "SENTINEL", NULL, &reply);
     if (status != 0) {
         return status;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2
-        || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[1]->type != REDIS_REPLY_STRING)
-    {
+    if (reply->type == REDIS_REPLY_NIL) {
         status = mtdctl_fail(ctl, MTDCTL_STORE, "Sentinel at %s knows no"
                              " master \"%.100s\"", sentinel, name);
+
+    } else if (reply->elements != 2) {
+        status = mtdctl_redis_strange(ctl, "SENTINEL");
 
     } else {
         snprintf(master, MTDCTL_ADDRESS, strchr(reply->element[0]->str, ':')
@@ -143,12 +143,12 @@ mtdctl_sentinel_role(mtdctl_t *ctl)
     mtdctl_redis_begin(ctl, "ROLE");
     mtdctl_redis_end(ctl);
 
-    status = mtdctl_redis_command(ctl, &reply);
+    status = mtdctl_redis_hear(ctl, "ROLE", NULL, &reply);
     if (status != 0) {
         return status;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0
+    if (reply->elements == 0
         || reply->element[0]->type != REDIS_REPLY_STRING
         || strcmp(reply->element[0]->str, "master") != 0)
     {

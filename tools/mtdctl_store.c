@@ -195,38 +195,25 @@ mtdctl_store_ask(mtdctl_t *ctl, mtdctl_work_t *w)
 static int
 mtdctl_store_hear(mtdctl_t *ctl, mtdctl_work_t *w)
 {
-    int          status;
-    size_t       i;
-    redisReply  *reply;
+    int     status;
+    size_t  i;
 
-    status = mtdctl_redis_command(ctl, &reply);        /* WATCH */
+    status = mtdctl_redis_hear_ok(ctl, "WATCH");
     if (status != 0) {
         return status;
     }
 
-    freeReplyObject(reply);
-
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    status = mtdctl_redis_check(ctl, reply, &w->key);
-    mtdctl_record_read(ctl, reply, &w->stored);
-    freeReplyObject(reply);
+    status = mtdctl_record_hear(ctl, &w->key, &w->stored);
 
     status = mtdctl_store_spoil(ctl, w, status);
     if (status != 0) {
         return status;
     }
 
-    status = mtdctl_redis_command(ctl, &reply);        /* TTL */
+    status = mtdctl_redis_hear_number(ctl, "TTL", &w->left);
     if (status != 0) {
         return status;
     }
-
-    w->left = reply->integer;
-    freeReplyObject(reply);
 
     for (i = 0; i < w->change->aliases.n; i++) {
         status = mtdctl_store_hear_alias(ctl, w, i);
@@ -243,33 +230,23 @@ static int
 mtdctl_store_hear_alias(mtdctl_t *ctl, mtdctl_work_t *w, size_t i)
 {
     int                   status;
-    redisReply           *reply;
     mtdctl_pair_t        *pair;
     mtdctl_work_alias_t  *alias;
 
     alias = &w->alias[i];
     pair = &w->change->aliases.pair[i];
 
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
+    status = mtdctl_redis_hear_text(ctl, "GET", &alias->key, &alias->owner);
+
+    if (alias->owner.data && !mtdctl_equal(&alias->owner, &w->change->id)
+        && !ctl->force)
+    {
+        status = mtdctl_fail(ctl, MTDCTL_BAD, "alias %s:%s belongs to device"
+                             " \"%.130s\" (--force takes it)",
+                             mtdctl_show(ctl, &pair->name),
+                             mtdctl_show(ctl, &pair->value),
+                             mtdctl_show(ctl, &alias->owner));
     }
-
-    status = mtdctl_redis_check(ctl, reply, &alias->key);
-
-    if (status == 0 && reply->type == REDIS_REPLY_STRING) {
-        alias->owner = mtdctl_copy(ctl, reply->str, reply->len);
-
-        if (!mtdctl_equal(&alias->owner, &w->change->id) && !ctl->force) {
-            status = mtdctl_fail(ctl, MTDCTL_BAD, "alias %s:%s belongs to"
-                                 " device \"%.130s\" (--force takes it)",
-                                 mtdctl_show(ctl, &pair->name),
-                                 mtdctl_show(ctl, &pair->value),
-                                 mtdctl_show(ctl, &alias->owner));
-        }
-    }
-
-    freeReplyObject(reply);
 
     return mtdctl_store_spoil(ctl, w, status);
 }
@@ -494,25 +471,15 @@ mtdctl_store_hear_owner(mtdctl_t *ctl, mtdctl_work_t *w,
 {
     int              status;
     size_t           i;
-    redisReply      *reply;
     mtdctl_pair_t   *pair;
     mtdctl_pairs_t   record, aliases, left;
 
-    status = mtdctl_redis_command(ctl, &reply);        /* WATCH */
+    status = mtdctl_redis_hear_ok(ctl, "WATCH");
     if (status != 0) {
         return status;
     }
 
-    freeReplyObject(reply);
-
-    status = mtdctl_redis_reply(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    status = mtdctl_redis_check(ctl, reply, &alias->owner_key);
-    mtdctl_record_read(ctl, reply, &record);
-    freeReplyObject(reply);
+    status = mtdctl_record_hear(ctl, &alias->owner_key, &record);
 
     status = mtdctl_store_spoil(ctl, w, status);
     if (status != 0) {
@@ -546,26 +513,20 @@ mtdctl_store_hear_owner(mtdctl_t *ctl, mtdctl_work_t *w,
 static int
 mtdctl_store_hear_user(mtdctl_t *ctl, mtdctl_work_t *w, unsigned i)
 {
-    int          status, wrong;
-    redisReply  *reply;
+    int        status;
+    mtd_str_t  type;
 
-    status = mtdctl_redis_command(ctl, &reply);
+    status = mtdctl_redis_hear_text(ctl, "TYPE", NULL, &type);
+
+    if (status == 0) {
+        status = mtdctl_redis_hear_number(ctl, "TTL", &w->user_left);
+    }
+
     if (status != 0) {
         return status;
     }
 
-    wrong = strcmp(reply->str, "set") != 0 && strcmp(reply->str, "none") != 0;
-    freeReplyObject(reply);
-
-    status = mtdctl_redis_command(ctl, &reply);
-    if (status != 0) {
-        return status;
-    }
-
-    w->user_left = reply->integer;
-    freeReplyObject(reply);
-
-    if (!wrong) {
+    if (mtdctl_is(&type, "set") || mtdctl_is(&type, "none")) {
         return 0;
     }
 

@@ -205,9 +205,8 @@ static int
 mtdctl_write_back_alias(mtdctl_t *ctl, mtdctl_work_t *back,
     mtdctl_work_alias_t *alias)
 {
-    int          status;
-    mtd_str_t    id;
-    redisReply  *reply;
+    int        status;
+    mtd_str_t  id;
 
     status = mtdctl_redis_watch(ctl, &alias->key);
     if (status != 0) {
@@ -216,13 +215,10 @@ mtdctl_write_back_alias(mtdctl_t *ctl, mtdctl_work_t *back,
 
     mtdctl_redis_key(ctl, "GET", &alias->key);
 
-    status = mtdctl_redis_command(ctl, &reply);
+    status = mtdctl_redis_hear_text(ctl, "GET", NULL, &id);
     if (status != 0) {
         return status;
     }
-
-    id = mtdctl_copy(ctl, reply->str, reply->str ? reply->len : 0);
-    freeReplyObject(reply);
 
     if (!mtdctl_equal(&id, &back->change->id)) {
         return 0;
