@@ -35,10 +35,11 @@
  *     1.0  identify, respond, audit
  *     1.1  the verdict's message and api
  *     1.2  the identity's user, NGX_HTTP_MTD_DEFERRED
+ *     1.3  identifies()
  */
 
 #define NGX_HTTP_MTD_HOOK_MAJOR     1
-#define NGX_HTTP_MTD_HOOK_MINOR     2
+#define NGX_HTTP_MTD_HOOK_MINOR     3
 
 #define NGX_HTTP_MTD_MODULE_NAME    "ngx_http_mtd_module"
 
@@ -167,6 +168,13 @@ struct ngx_http_mtd_api_s {
                                const ngx_http_mtd_verdict_t *verdict,
                                ngx_uint_t status, ngx_str_t *type,
                                ngx_str_t *body);
+
+    /*
+     * 1.3: whether mtd_identify of this server, its own or the one that it
+     * inherits, names the hook.  In postconfiguration.
+     */
+    ngx_uint_t         (*identifies)(ngx_http_conf_ctx_t *server,
+                                     const ngx_http_mtd_hook_t *hook);
 };
 
 

@@ -22,6 +22,8 @@ typedef struct {
 static ngx_int_t ngx_http_mtd_add_hook_handler(ngx_conf_t *cf,
     const ngx_http_mtd_hook_t *hook);
 static ngx_int_t ngx_http_mtd_add_kind(ngx_conf_t *cf, ngx_str_t *name);
+static ngx_uint_t ngx_http_mtd_identifies(ngx_http_conf_ctx_t *server,
+    const ngx_http_mtd_hook_t *hook);
 static ngx_uint_t ngx_http_mtd_identities(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id);
 static ngx_uint_t ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx,
@@ -75,6 +77,7 @@ ngx_http_mtd_identity_offers(ngx_http_mtd_api_t *api)
     api->add_hook = ngx_http_mtd_add_hook_handler;
     api->add_kind = ngx_http_mtd_add_kind;
     api->send = ngx_http_mtd_send;
+    api->identifies = ngx_http_mtd_identifies;
 }
 
 
@@ -180,6 +183,32 @@ ngx_http_mtd_add_kind(ngx_conf_t *cf, ngx_str_t *name)
     *elt = *name;
 
     return i;
+}
+
+
+static ngx_uint_t
+ngx_http_mtd_identifies(ngx_http_conf_ctx_t *server,
+    const ngx_http_mtd_hook_t *hook)
+{
+    ngx_uint_t                   i;
+    ngx_http_mtd_srv_conf_t     *mscf;
+    const ngx_http_mtd_hook_t  **elt;
+
+    mscf = server->srv_conf[ngx_http_mtd_module.ctx_index];
+
+    if (mscf->identify == NULL) {
+        return 0;
+    }
+
+    elt = mscf->identify->elts;
+
+    for (i = 0; i < mscf->identify->nelts; i++) {
+        if (elt[i] == hook) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -46,9 +46,11 @@ add_block_preprocessor(sub {
     $block->set_value(cloud => "app=$app") if !defined $block->cloud;
 
     my $hooks = $block->hooks || 'eas bearer';
+    my $identify = $hooks eq 'inherited' ? '' : "mtd_identify $hooks;";
 
     $block->set_value(gate => <<"END");
-mtd_profile exchange; mtd_identify $hooks;
+mtd_profile exchange;
+$identify
 set_real_ip_from 127.0.0.1; real_ip_header X-From;
 mtd_bearer jwks=\$TEST_NGINX_KEYS/jwks.json issuer=$issuer audience=$audience;
 @{[ $block->cloud =~ /off/ ? '' : 'mtd_cloud ranges=$TEST_NGINX_KEYS/cloud.txt '
@@ -121,3 +123,9 @@ is eas('192.0.3.7', 'app'), 'block unknown_device', 'from elsewhere';
 --- cloud: off
 --- then
 is eas('192.0.2.7', 'cloud'), 'block unknown_device', 'a token from there';
+
+=== TEST 6: hooks that the server inherits
+--- hooks: inherited
+--- http: mtd_identify eas bearer;
+--- then
+is eas('192.0.2.7', 'cloud'), 'allow deferred_cloud', 'from the cloud';

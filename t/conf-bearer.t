@@ -29,7 +29,9 @@ add_block_preprocessor(sub {
                   . "audience=$audience " . ($block->more || '') . ';';
     }
 
-    $block->set_value(gate => "mtd_profile generic; mtd_identify bearer;\n"
+    my $identify = $block->identify // 'mtd_identify bearer;';
+
+    $block->set_value(gate => "mtd_profile generic; $identify\n"
                               . "$bearer\n" . ($block->also || ''));
     $block->set_value(must_die => '');
 });
@@ -264,37 +266,58 @@ long.txt" are longer than 64k in
 --- error_log
 no "mtd_bearer" for the server with "mtd_cloud" in
 
-=== TEST 46: mtd_user_domain CORP
+=== TEST 46: mtd_cloud: no bearer among the hooks
+--- identify: mtd_identify eas;
+--- also: mtd_cloud ranges=$TEST_NGINX_KEYS/ranges.txt;
+--- error_log
+"mtd_cloud ranges=
+/ranges.txt" in
+would never apply, "mtd_identify" of its server must name "bearer"
+
+=== TEST 47: mtd_cloud: ... which http {} has, and the server has not
+--- http: mtd_identify bearer;
+--- identify: mtd_identify eas;
+--- also: mtd_cloud ranges=$TEST_NGINX_KEYS/ranges.txt;
+--- error_log
+would never apply, "mtd_identify" of its server must name "bearer"
+
+=== TEST 48: mtd_cloud: ... where the gate is off
+--- identify:
+--- also: mtd off; mtd_cloud ranges=$TEST_NGINX_KEYS/ranges.txt;
+--- error_log
+would never apply, "mtd_identify" of its server must name "bearer"
+
+=== TEST 49: mtd_user_domain CORP
 --- also: mtd_user_domain 'CORP';
 --- error_log
 invalid parameter "CORP" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 47: mtd_user_domain =example.com
+=== TEST 50: mtd_user_domain =example.com
 --- also: mtd_user_domain '=example.com';
 --- error_log
 invalid parameter "=example.com" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 48: mtd_user_domain CORP=
+=== TEST 51: mtd_user_domain CORP=
 --- also: mtd_user_domain 'CORP=';
 --- error_log
 invalid parameter "CORP=" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 49: mtd_user_domain CORP=a=b
+=== TEST 52: mtd_user_domain CORP=a=b
 --- also: mtd_user_domain 'CORP=a=b';
 --- error_log
 invalid parameter "CORP=a=b" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 50: mtd_user_domain a@b=c
+=== TEST 53: mtd_user_domain a@b=c
 --- also: mtd_user_domain 'a@b=c';
 --- error_log
 invalid parameter "a@b=c" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 51: mtd_user_domain CORP\\a=b
+=== TEST 54: mtd_user_domain CORP\\a=b
 --- also: mtd_user_domain 'CORP\\a=b';
 --- error_log
 invalid parameter "CORP\a=b" of "mtd_user_domain", it must be NAME=DOMAIN, as CORP=example.com, or *=DOMAIN for users without a domain in
 
-=== TEST 52: mtd_user_domain: the same twice
+=== TEST 55: mtd_user_domain: the same twice
 --- also: mtd_user_domain CORP=a corp=b;
 --- error_log
 duplicate domain in "corp=b" of "mtd_user_domain" in

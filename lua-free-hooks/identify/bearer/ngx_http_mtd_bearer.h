@@ -68,11 +68,16 @@ typedef struct {
     ngx_radix_tree_t                *ranges6;
 #endif
     ngx_array_t                      apps;      /* of ngx_str_t */
+    ngx_str_t                        path;      /* of the ranges */
+    ngx_http_conf_ctx_t             *server;
+    u_char                          *file;      /* where it is written */
+    ngx_uint_t                       line;
 } ngx_http_mtd_bearer_cloud_t;
 
 
 typedef struct {
     ngx_array_t                      bearers;   /* ngx_http_mtd_bearer_t * */
+    ngx_array_t                      clouds;    /* of all servers, pointers */
 } ngx_http_mtd_bearer_main_conf_t;
 
 
@@ -116,6 +121,8 @@ const mtd_bearer_t *ngx_http_mtd_bearer_keep(ngx_http_mtd_bearer_t *bearer,
 
 char *ngx_http_mtd_bearer_cloud(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_mtd_bearer_clouds(ngx_conf_t *cf,
+    const ngx_http_mtd_hook_t *hook);
 ngx_uint_t ngx_http_mtd_bearer_is_cloud(ngx_http_request_t *r,
     ngx_http_mtd_bearer_cloud_t *cloud, const mtd_bearer_t *told);
 

@@ -33,10 +33,11 @@ ngx_http_mtd_bearer_cloud(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_mtd_bearer_srv_conf_t  *bscf = conf;
 
-    ngx_int_t                     rc;
-    ngx_str_t                    *value, text;
-    ngx_uint_t                    i;
-    ngx_http_mtd_bearer_cloud_t  *cloud;
+    ngx_int_t                         rc;
+    ngx_str_t                        *value, text;
+    ngx_uint_t                        i;
+    ngx_http_mtd_bearer_cloud_t      *cloud, **elt;
+    ngx_http_mtd_bearer_main_conf_t  *bmcf;
 
     if (bscf->cloud) {
         return "is duplicate";
@@ -60,6 +61,7 @@ ngx_http_mtd_bearer_cloud(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         {
             text.data = value[i].data + 7;
             text.len = value[i].len - 7;
+            cloud->path = text;
             rc = ngx_http_mtd_bearer_ranges(cf, cloud, &text);
 
         } else if (ngx_strncmp(value[i].data, "app=", 4) == 0) {
@@ -86,9 +88,56 @@ ngx_http_mtd_bearer_cloud(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_bearer_module);
+
+    elt = ngx_array_push(&bmcf->clouds);
+    if (elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cloud->server = cf->ctx;
+    cloud->file = cf->conf_file->file.name.data;
+    cloud->line = cf->conf_file->line;
+
+    *elt = cloud;
     bscf->cloud = cloud;
 
     return NGX_CONF_OK;
+}
+
+
+/* after all servers have inherited what they do not say themselves */
+
+ngx_int_t
+ngx_http_mtd_bearer_clouds(ngx_conf_t *cf, const ngx_http_mtd_hook_t *hook)
+{
+    ngx_uint_t                         i;
+    ngx_http_mtd_api_t                *api;
+    ngx_http_mtd_bearer_cloud_t      **cloud;
+    ngx_http_mtd_bearer_main_conf_t   *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_bearer_module);
+
+    api = ngx_http_mtd_api(cf);
+    if (api == NULL) {
+        return NGX_ERROR;
+    }
+
+    cloud = bmcf->clouds.elts;
+
+    for (i = 0; i < bmcf->clouds.nelts; i++) {
+
+        if (!api->identifies(cloud[i]->server, hook)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"mtd_cloud ranges=%V\" in %s:%ui would never "
+                          "apply, \"mtd_identify\" of its server must name "
+                          "\"%V\"", &cloud[i]->path, cloud[i]->file,
+                          cloud[i]->line, &hook->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

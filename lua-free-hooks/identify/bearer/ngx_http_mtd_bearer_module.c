@@ -221,6 +221,10 @@ ngx_http_mtd_bearer_postconfiguration(ngx_conf_t *cf)
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_bearer_module);
 
+    if (ngx_http_mtd_bearer_clouds(cf, &ngx_http_mtd_bearer_hook) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return bmcf->bearers.nelts
            ? ngx_http_mtd_add_hook(cf, &ngx_http_mtd_bearer_respond_hook)
            : NGX_OK;
@@ -237,6 +241,9 @@ ngx_http_mtd_bearer_create_main_conf(ngx_conf_t *cf)
     if (bmcf == NULL
         || ngx_array_init(&bmcf->bearers, cf->pool, 2,
                           sizeof(ngx_http_mtd_bearer_t *))
+           != NGX_OK
+        || ngx_array_init(&bmcf->clouds, cf->pool, 2,
+                          sizeof(ngx_http_mtd_bearer_cloud_t *))
            != NGX_OK)
     {
         return NULL;
