@@ -153,3 +153,27 @@ ok until_true(sub { by('d1', basic('bob@example.com'))
                     eq 'allow secured_enough' }), 'his';
 is by('d1', basic('alice@example.com')), 'block identity_mismatch',
    'hers no more';
+
+=== TEST 10: whose a damaged record is cannot be told, and it never allows
+--- policy: bind_user on; missing_threat allow;
+--- init
+my %whole = (threat => 'secured', compliance => 'compliant',
+             user => 'alice@example.com');
+for (
+    [ word => threat => 'nonsense' ],
+    [ user => user => 'a' x 1025 ],
+    [ admin => user => "alice\r\n", action => 'block' ],
+) {
+    my ($id, %fields) = @$_;
+
+    MTD::device($id, %whole, %fields);
+    redis('SET', key("alias:serial:$id"), $id);
+}
+--- then
+for my $user ('alice@example.com', 'bob@example.com') {
+    is by($_, basic($user)), 'block threat_missing', "$_, $user"
+        for qw(word user);
+    is by('admin', basic($user)), 'block admin_block', "a block, $user";
+}
+is by('word', 'Authorization: Basic x'), 'block threat_missing',
+   'a user that cannot be read';

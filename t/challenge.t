@@ -17,6 +17,10 @@ our %token = (
     nobody => token(xms_cc => [ 'cp1' ], deviceid => undef,
                     iat => time - 600),
     old    => token(xms_cc => [ 'cp1' ], exp => time - 70),
+    early  => token(xms_cc => [ 'cp1' ], nbf => time + 1800,
+                    exp => time + 3600),
+    forged => token(xms_cc => [ 'cp1' ], exp => time - 70, _key => 'other',
+                    _kid => 'rsa'),
 );
 
 our $uri = 'https://login.example/authorize';
@@ -130,3 +134,14 @@ is $answer->{'www-authenticate'}, undef, 'no challenge';
 my $answer = ask('cp1');
 is $answer->{status}, 200, 'allowed';
 is $answer->{'www-authenticate'}, undef, 'no challenge';
+
+=== TEST 8: only one that has expired is to be replaced
+--- then
+my $answer = ask('early');
+is $answer->{'x-is'}, 'block unidentified', 'not valid yet';
+is $answer->{status}, 500, '... a SOAP fault';
+is $answer->{'www-authenticate'}, undef, '... another one would be no better';
+$answer = ask('forged');
+is $answer->{'x-is'}, 'block malformed', 'with the signature of another key';
+is $answer->{status}, 400, '... refused';
+is $answer->{'www-authenticate'}, undef, '... its sender is told nothing';
