@@ -20,6 +20,7 @@ redis_start(sub {
     device('evil', action => 'block');
     device('good');
     device('slow', threat => 'highSeverity');
+    device("early$_", threat => 'highSeverity') for 1 .. 40;
     redis('ACL', 'SETUSER', 'deaf', 'on', ">$secret", '~*', '+@all',
           '-client|tracking');
 });
@@ -101,10 +102,17 @@ is(sync('somebody')->{'retry-after'}, undef, '... and not the next one');
 get('/metrics') for 1 .. 100;
 get('/owa') for 1 .. 20;
 
+# a flood of ids does not drive out the client that they come from
+
+my $flood = 6000;
+
+get('/owa', headers => ["X-Device: flood$_"]) for 1 .. $flood;
+
 my %lines = lines();
 
 is($lines{bad}, 10, 'ten lines of a device');
-is($lines{refused}, 60, 'sixty of a client that is not known');
+ok($lines{refused} == 60 || $lines{refused} > 60 && $lines{next} >= 59,
+   'sixty in a minute of a client that is not known') or diag(explain(\%lines));
 
 my $counters = (values %{ stores('r') })[0];
 
@@ -112,8 +120,16 @@ is($counters->{counters}{remediated}, @expected, 'all are counted');
 is($counters->{reasons}{admin_block}, 14, '... by reason');
 is($counters->{reasons}{path_refused}, 100, '... also without a device');
 is($counters->{reasons}{unidentified}, 20, '... at all');
-is($counters->{reasons}{unknown_device}, 12, '... and by it');
-is($counters->{counters}{blocked}, 146, '... in sum');
+is($counters->{reasons}{unknown_device}, 12 + $flood, '... and by it');
+is($counters->{counters}{blocked}, 146 + $flood, '... in sum');
+
+
+# in another store it is another device
+
+my $other = deaf('bad');
+
+is($other->{'x-is'}, 'remediate threat_level MISS', 'a device of two stores');
+is($other->{'retry-after'}, undef, '... waits for one of them only');
 
 
 # redis is not asked about one that does not wait, though nobody is told of
@@ -153,6 +169,24 @@ ok(wait_for(sub { deaf('slow')->{'x-is'} =~ /^remediate / }, 20),
    '... and one that is not is refused');
 
 
+# who waits as long as it was told to is looked up again, though others were
+# told to wait longer
+
+my ($early, $told, $when) = (0, 0);
+
+while ($told != 2 && $early < 40) {
+    $early++;
+    $told = deaf("early$early")->{'retry-after'} // 0 for 1 .. 13;
+    $when = time;
+}
+
+is($told, 2, 'a device is told to wait for 2 s of at most 4');
+
+wait_for(sub { time >= $when + $told });
+is(deaf("early$early")->{'x-is'}, 'remediate threat_level MISS',
+   '... and after these redis is asked');
+
+
 # those without a line get one together, at the latest when the worker ends
 
 my $old = (workers())[0];
@@ -171,7 +205,7 @@ $more += $1 while $log =~ /mtd: (\d+) more refusals of this client/g;
 
 my %now = lines();
 
-is($now{refused} + $more, 100 + 20 + 12 - 1 , 'none of a client is lost');
+is($now{refused} + $more, 100 + 20 + 12 - 1 + $flood, 'none of a client is lost');
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
@@ -193,12 +227,20 @@ sub deaf {
 }
 
 
+# how many; next: seconds from the first of a client to the 61st
+
 sub lines {
     my %lines = (bad => 0, refused => 0);
+    my $first;
 
     for (split /\n/, error_log()) {
         $lines{bad}++ if /mtd remediate: threat_level/;
-        $lines{refused}++ if /mtd block: (?:path_refused|unidentified|unknown_device)/;
+        next if !/mtd block: (?:path_refused|unidentified|unknown_device)/;
+
+        my $second = (/ (\d\d):(\d\d):(\d\d) / ? $1 * 3600 + $2 * 60 + $3 : 0);
+
+        $first //= $second;
+        $lines{next} = ($second - $first) % 86400 if ++$lines{refused} == 61;
     }
 
     return %lines;
