@@ -1048,6 +1048,25 @@ test_jwt_exponents(void **state)
 }
 
 
+/* 2^2048 - 1 is 3 * 5 * 17 * ...: anybody can sign for it */
+
+static void
+test_jwt_factors(void **state)
+{
+    char         set[TEST_TEXT], n[512];
+    u_char       modulus[2048 / 8];
+    const char  *why;
+
+    memset(modulus, 0xff, sizeof(modulus));
+    test_encode(n, modulus, sizeof(modulus));
+
+    sprintf(set, "{\"keys\":[{\"kty\":\"RSA\",\"alg\":\"RS256\","
+            "\"kid\":\"a\",\"e\":\"AQAB\",\"n\":\"%s\"}]}", n);
+
+    assert_null(mtd_jwt_keys((u_char *) set, strlen(set), TEST_ALL, &why));
+}
+
+
 static void
 test_jwt_scheme(void **state)
 {
@@ -1093,6 +1112,7 @@ main(void)
         cmocka_unit_test(test_jwt_size),
         cmocka_unit_test(test_jwt_sets),
         cmocka_unit_test(test_jwt_exponents),
+        cmocka_unit_test(test_jwt_factors),
         cmocka_unit_test(test_jwt_scheme),
     };
 

@@ -434,7 +434,6 @@ mtd_jwt_ec(json_t *jwk, const mtd_jwt_method_t *method)
 static EVP_PKEY *
 mtd_jwt_public_key(const u_char *der, size_t len)
 {
-    int            rc;
     EVP_PKEY      *key;
     EVP_PKEY_CTX  *ctx;
 
@@ -445,11 +444,8 @@ mtd_jwt_public_key(const u_char *der, size_t len)
     }
 
     ctx = EVP_PKEY_CTX_new(key, NULL);
-    rc = ctx ? EVP_PKEY_public_check(ctx) : 0;
 
-    /* -2: an OpenSSL before 3.0, which has no such check for RSA */
-
-    if (rc != 1 && rc != -2) {
+    if (ctx == NULL || EVP_PKEY_public_check(ctx) != 1) {
         EVP_PKEY_free(key);
         key = NULL;
     }
