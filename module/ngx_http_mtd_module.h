@@ -191,6 +191,17 @@ struct ngx_http_mtd_ask_s {
 extern ngx_module_t  ngx_http_mtd_module;
 
 
+/* ngx_http_mtd_directives.c */
+
+char *ngx_http_mtd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_mtd_profile(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_mtd_identify_hooks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_mtd_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_mtd_remediation(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_mtd_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* ngx_http_mtd_store.c, ngx_http_mtd_policy.c: the blocks */
 
 char *ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
