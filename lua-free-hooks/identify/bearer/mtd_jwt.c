@@ -17,7 +17,6 @@
 
 #define MTD_JWT_HEADER_MAX     1024         /* bytes, decoded */
 #define MTD_JWT_SIGNATURE_MAX  (MTD_JWT_RSA_MAX / 8)
-#define MTD_JWT_EC_MAX         48           /* bytes of a coordinate */
 
 
 /* the parts of a token, still encoded */
