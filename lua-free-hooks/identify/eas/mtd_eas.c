@@ -7,20 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "mtd_eas.h"
-
-
-/* what a byte may be in; CLEAR: after decoding, in a value of no interest */
-
-#define MTD_EAS_NAME           1
-#define MTD_EAS_ALNUM          2
-#define MTD_EAS_VALUE          4
-#define MTD_EAS_INNER          8    /* does not end a name or a value */
-#define MTD_EAS_CLEAR          16
+#include "mtd_eas_bytes.h"
 
 
 #define MTD_EAS_CMD            1
@@ -44,9 +32,6 @@
 /* eight bytes */
 
 #define MTD_EAS_EACH(c)        ((uint64_t) (c) * 0x0101010101010101)
-
-
-#define mtd_eas_is(p, mask)    (mtd_eas_class[*(p)] & (mask))
 
 
 typedef struct {
@@ -81,26 +66,6 @@ static int mtd_eas_digit(u_char c);
 static int mtd_eas_command(const u_char *p, size_t len);
 static int mtd_eas_equal(const u_char *p, const u_char *lower, size_t len);
 static int mtd_eas_malformed(mtd_eas_t *eas, const char *why);
-
-
-static const u_char  mtd_eas_class[256] = {
-     8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,
-     8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,
-    24, 28, 28, 24, 28,  8, 16, 28, 28, 28, 28, 28, 28, 29, 29, 28,
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 28, 24, 28, 20, 28, 28,
-    28, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 28, 28, 28, 28, 29,
-    28, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 28, 28, 28, 28,  8,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28
-};
 
 
 /* of base64, or -1 */
@@ -156,117 +121,6 @@ static const mtd_eas_command_t  mtd_eas_commands[] = {
     { MTD_EAS_RESOLVE_RECIPIENTS, mtd_eas_text("resolverecipients") },
     { 0, { 0, NULL } }
 };
-
-
-static const mtd_str_t  mtd_eas_names[MTD_EAS_COMMAND_N] = {
-    [MTD_EAS_SYNC] = mtd_eas_text("Sync"),
-    [MTD_EAS_SEND_MAIL] = mtd_eas_text("SendMail"),
-    [MTD_EAS_SMART_FORWARD] = mtd_eas_text("SmartForward"),
-    [MTD_EAS_SMART_REPLY] = mtd_eas_text("SmartReply"),
-    [MTD_EAS_GET_ATTACHMENT] = mtd_eas_text("GetAttachment"),
-    [MTD_EAS_FOLDER_SYNC] = mtd_eas_text("FolderSync"),
-    [MTD_EAS_FOLDER_CREATE] = mtd_eas_text("FolderCreate"),
-    [MTD_EAS_FOLDER_DELETE] = mtd_eas_text("FolderDelete"),
-    [MTD_EAS_FOLDER_UPDATE] = mtd_eas_text("FolderUpdate"),
-    [MTD_EAS_MOVE_ITEMS] = mtd_eas_text("MoveItems"),
-    [MTD_EAS_GET_ITEM_ESTIMATE] = mtd_eas_text("GetItemEstimate"),
-    [MTD_EAS_MEETING_RESPONSE] = mtd_eas_text("MeetingResponse"),
-    [MTD_EAS_SEARCH] = mtd_eas_text("Search"),
-    [MTD_EAS_SETTINGS] = mtd_eas_text("Settings"),
-    [MTD_EAS_PING] = mtd_eas_text("Ping"),
-    [MTD_EAS_ITEM_OPERATIONS] = mtd_eas_text("ItemOperations"),
-    [MTD_EAS_PROVISION] = mtd_eas_text("Provision"),
-    [MTD_EAS_RESOLVE_RECIPIENTS] = mtd_eas_text("ResolveRecipients"),
-    [MTD_EAS_VALIDATE_CERT] = mtd_eas_text("ValidateCert"),
-    [MTD_EAS_FIND] = mtd_eas_text("Find"),
-    [MTD_EAS_GET_HIERARCHY] = mtd_eas_text("GetHierarchy"),
-    [MTD_EAS_CREATE_COLLECTION] = mtd_eas_text("CreateCollection"),
-    [MTD_EAS_DELETE_COLLECTION] = mtd_eas_text("DeleteCollection"),
-    [MTD_EAS_MOVE_COLLECTION] = mtd_eas_text("MoveCollection")
-};
-
-
-/* the end of the bytes from p on that are in one of the classes of mask */
-
-static inline const u_char *
-mtd_eas_span(const u_char *p, const u_char *last, unsigned mask)
-{
-    while (last - p >= 4) {
-
-        if (!mtd_eas_is(p, mask)) {
-            return p;
-        }
-
-        if (!mtd_eas_is(p + 1, mask)) {
-            return p + 1;
-        }
-
-        if (!mtd_eas_is(p + 2, mask)) {
-            return p + 2;
-        }
-
-        if (!mtd_eas_is(p + 3, mask)) {
-            return p + 3;
-        }
-
-        p += 4;
-    }
-
-    while (p < last && mtd_eas_is(p, mask)) {
-        p++;
-    }
-
-    return p;
-}
-
-
-/*
- * Goes on from p over bytes of MTD_EAS_VALUE, 16 at once; what is returned
- * need not be their end.
- */
-
-#if defined(__SSE2__)
-
-static inline const u_char *
-mtd_eas_value_wide(const u_char *p, const u_char *last)
-{
-    int      ends;
-    __m128i  bytes, end;
-
-    while (last - p >= 16) {
-        bytes = _mm_loadu_si128((const __m128i *) p);
-
-        /* with saturation: what is not above a space becomes zero */
-
-        end = _mm_cmpeq_epi8(_mm_subs_epu8(bytes, _mm_set1_epi8(' ')),
-                             _mm_setzero_si128());
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('%')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('&')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(';')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
-
-        ends = _mm_movemask_epi8(end);
-
-        if (ends) {
-            return p + __builtin_ctz(ends);
-        }
-
-        p += 16;
-    }
-
-    return p;
-}
-
-#else
-
-static inline const u_char *
-mtd_eas_value_wide(const u_char *p, const u_char *last)
-{
-    return p;
-}
-
-#endif
 
 
 /* only letters become letters with the bit 0x20 */
@@ -351,16 +205,6 @@ mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args)
     }
 
     return mtd_eas_plain(eas, args);
-}
-
-
-const mtd_str_t *
-mtd_eas_command_name(unsigned command)
-{
-    static const mtd_str_t  none = mtd_eas_text("");
-
-    return command < MTD_EAS_COMMAND_N && mtd_eas_names[command].len
-           ? &mtd_eas_names[command] : &none;
 }
 
 
@@ -877,47 +721,6 @@ mtd_eas_text_id(mtd_eas_t *eas, size_t len)
  * Copies letters and digits in lower case, up to what an id may have, and
  * returns their number.
  */
-
-#if defined(__SSE2__)
-
-
-/* 16 bytes at once, as far as they are letters and digits */
-
-static inline size_t
-mtd_eas_fold_wide(u_char *to, const u_char *p, size_t len)
-{
-    size_t   i;
-    __m128i  bytes, lower, letter, digit;
-
-    for (i = 0; i + 16 <= len; i += 16) {
-        bytes = _mm_loadu_si128((const __m128i *) (p + i));
-        lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
-
-        /* signed: what is not ASCII is below all of them */
-
-        letter = _mm_and_si128(
-                               _mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)),
-                               _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower));
-        digit = _mm_and_si128(
-                              _mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)),
-                              _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), bytes));
-
-        if (_mm_movemask_epi8(_mm_or_si128(letter, digit)) != 0xffff) {
-            break;
-        }
-
-        _mm_storeu_si128((__m128i *) (to + i), lower);
-    }
-
-    return i;
-}
-
-#else
-
-#define mtd_eas_fold_wide(to, p, len)  0
-
-#endif
-
 
 static size_t
 mtd_eas_fold(u_char *to, const u_char *p, const u_char *last)

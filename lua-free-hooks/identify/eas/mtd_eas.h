@@ -77,7 +77,10 @@ typedef struct {
 
 int mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args);
 
-/* "FolderSync"; a static string, empty if there is no such command */
+/*
+ * mtd_eas_command.c: "FolderSync"; a static string, empty if there is no such
+ * command
+ */
 
 const mtd_str_t *mtd_eas_command_name(unsigned command);
 
