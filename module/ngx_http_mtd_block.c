@@ -66,9 +66,7 @@ ngx_http_mtd_block_parameter(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
     value = cf->args->elts;
 
     for (cmd = block->commands; cmd->name.len; cmd++) {
-        if (cmd->name.len == value[0].len
-            && ngx_memcmp(cmd->name.data, value[0].data, value[0].len) == 0)
-        {
+        if (ngx_http_mtd_block_same(&cmd->name, &value[0])) {
             break;
         }
     }
@@ -382,9 +380,7 @@ ngx_http_mtd_block_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (e = hint->words; e->name.len; e++) {
-        if (e->name.len == value[1].len
-            && ngx_memcmp(e->name.data, value[1].data, value[1].len) == 0)
-        {
+        if (ngx_http_mtd_block_same(&e->name, &value[1])) {
             *field = e->value;
             return NGX_CONF_OK;
         }
@@ -420,4 +416,11 @@ ngx_http_mtd_block_name(ngx_conf_t *cf, ngx_str_t *name)
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_mtd_block_same(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
 }

@@ -45,6 +45,7 @@ char *ngx_http_mtd_block_parse(ngx_conf_t *cf, ngx_http_mtd_block_t *block);
 /* NGX_ERROR after a message if it is no name for a block */
 
 ngx_int_t ngx_http_mtd_block_name(ngx_conf_t *cf, ngx_str_t *name);
+ngx_uint_t ngx_http_mtd_block_same(const ngx_str_t *a, const ngx_str_t *b);
 
 /* NGX_CONF_OK, or what is wrong with a text */
 

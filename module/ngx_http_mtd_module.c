@@ -357,28 +357,15 @@ ngx_http_mtd_gate_server(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
 static char *
 ngx_http_mtd_bind(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
 {
-    ngx_uint_t                  i;
     ngx_mtd_store_t           **store;
-    ngx_http_mtd_policy_t     **policy;
     ngx_http_core_srv_conf_t   *cscf;
     ngx_http_mtd_main_conf_t   *mmcf;
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
-    policy = mmcf->policies.elts;
-    store = mmcf->stores.elts;
-
-    for (i = 0; conf->mode == NGX_HTTP_MTD_POLICY
-                && i < mmcf->policies.nelts; i++)
-    {
-        if (policy[i]->name.len == conf->name.len
-            && ngx_memcmp(policy[i]->name.data, conf->name.data,
-                          conf->name.len)
-               == 0)
-        {
-            conf->policy = policy[i];
-        }
+    if (conf->mode == NGX_HTTP_MTD_POLICY) {
+        conf->policy = ngx_http_mtd_policy_find(mmcf, &conf->name);
     }
 
     if (conf->mode == NGX_HTTP_MTD_POLICY && conf->policy == NULL) {
@@ -389,15 +376,12 @@ ngx_http_mtd_bind(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 0; i < mmcf->stores.nelts; i++) {
-        if ((conf->store_name.len == 0 && mmcf->stores.nelts == 1)
-            || (store[i]->name.len == conf->store_name.len
-                && ngx_memcmp(store[i]->name.data, conf->store_name.data,
-                              conf->store_name.len)
-                   == 0))
-        {
-            conf->store = store[i];
-        }
+    if (conf->store_name.len == 0 && mmcf->stores.nelts == 1) {
+        store = mmcf->stores.elts;
+        conf->store = store[0];
+
+    } else {
+        conf->store = ngx_http_mtd_store_find(mmcf, &conf->store_name);
     }
 
     if (conf->store == NULL) {

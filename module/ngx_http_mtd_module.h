@@ -209,6 +209,13 @@ char *ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* NULL if there is none of this name, so far */
+
+ngx_mtd_store_t *ngx_http_mtd_store_find(ngx_http_mtd_main_conf_t *mmcf,
+    ngx_str_t *name);
+ngx_http_mtd_policy_t *ngx_http_mtd_policy_find(
+    ngx_http_mtd_main_conf_t *mmcf, ngx_str_t *name);
+
 /* once http {} is complete */
 
 ngx_int_t ngx_http_mtd_stores(ngx_conf_t *cf, ngx_http_mtd_main_conf_t *mmcf);

@@ -186,28 +186,21 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char                    *rv;
     ngx_str_t               *value;
-    ngx_uint_t               i;
     mtd_policy_t            *policy;
     ngx_http_mtd_block_t     block;
     ngx_http_mtd_rules_t     rules;
     ngx_http_mtd_policy_t  **elt;
 
     value = cf->args->elts;
-    elt = mmcf->policies.elts;
 
     if (ngx_http_mtd_block_name(cf, &value[1]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    for (i = 0; i < mmcf->policies.nelts; i++) {
-        if (elt[i]->name.len == value[1].len
-            && ngx_memcmp(elt[i]->name.data, value[1].data, value[1].len)
-               == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate mtd_policy \"%V\"", &value[1]);
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_mtd_policy_find(mmcf, &value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate mtd_policy \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     elt = ngx_array_push(&mmcf->policies);
@@ -268,4 +261,22 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mmcf->bind_user |= rules.bind_user;
 
     return NGX_CONF_OK;
+}
+
+
+ngx_http_mtd_policy_t *
+ngx_http_mtd_policy_find(ngx_http_mtd_main_conf_t *mmcf, ngx_str_t *name)
+{
+    ngx_uint_t               i;
+    ngx_http_mtd_policy_t  **policy;
+
+    policy = mmcf->policies.elts;
+
+    for (i = 0; i < mmcf->policies.nelts; i++) {
+        if (ngx_http_mtd_block_same(&policy[i]->name, name)) {
+            return policy[i];
+        }
+    }
+
+    return NULL;
 }

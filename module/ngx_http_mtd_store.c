@@ -42,7 +42,6 @@ static char *ngx_http_mtd_store(ngx_conf_t *cf, ngx_mtd_store_t *store,
     ngx_http_mtd_redis_t *redis);
 static char *ngx_http_mtd_store_state(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_str_t *path);
-static ngx_uint_t ngx_http_mtd_store_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_uint_t ngx_http_mtd_store_beside(ngx_str_t *tmp, ngx_str_t *path);
 static char *ngx_http_mtd_store_times(ngx_conf_t *cf,
     ngx_http_mtd_redis_t *redis);
@@ -288,27 +287,20 @@ ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char                  *rv;
     ngx_str_t             *value;
-    ngx_uint_t             i;
     ngx_mtd_store_t      **elt, *store;
     ngx_http_mtd_block_t   block;
     ngx_http_mtd_redis_t   redis;
 
     value = cf->args->elts;
-    elt = mmcf->stores.elts;
 
     if (ngx_http_mtd_block_name(cf, &value[1]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    for (i = 0; i < mmcf->stores.nelts; i++) {
-        if (elt[i]->name.len == value[1].len
-            && ngx_memcmp(elt[i]->name.data, value[1].data, value[1].len)
-               == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate mtd_redis \"%V\"", &value[1]);
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_mtd_store_find(mmcf, &value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate mtd_redis \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     store = ngx_pcalloc(cf->pool, sizeof(ngx_mtd_store_t));
@@ -348,6 +340,24 @@ ngx_http_mtd_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rv = ngx_http_mtd_block_parse(cf, &block);
 
     return rv == NGX_CONF_OK ? ngx_http_mtd_store(cf, store, &redis) : rv;
+}
+
+
+ngx_mtd_store_t *
+ngx_http_mtd_store_find(ngx_http_mtd_main_conf_t *mmcf, ngx_str_t *name)
+{
+    ngx_uint_t         i;
+    ngx_mtd_store_t  **store;
+
+    store = mmcf->stores.elts;
+
+    for (i = 0; i < mmcf->stores.nelts; i++) {
+        if (ngx_http_mtd_block_same(&store[i]->name, name)) {
+            return store[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -461,7 +471,7 @@ ngx_http_mtd_store_state(ngx_conf_t *cf, ngx_mtd_store_t *store,
             continue;
         }
 
-        if (ngx_http_mtd_store_same(other, path)) {
+        if (ngx_http_mtd_block_same(other, path)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" is the \"state\" of mtd_redis \"%V\" "
                                "and \"%V\"; each must have a file of its own",
@@ -485,13 +495,6 @@ ngx_http_mtd_store_state(ngx_conf_t *cf, ngx_mtd_store_t *store,
 }
 
 
-static ngx_uint_t
-ngx_http_mtd_store_same(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
-}
-
-
 /* 1: the one is the temporary file of the other */
 
 static ngx_uint_t
@@ -507,7 +510,7 @@ ngx_http_mtd_store_beside(ngx_str_t *tmp, ngx_str_t *path)
 
     base.len -= 4;
 
-    return ngx_http_mtd_store_same(&base, path);
+    return ngx_http_mtd_block_same(&base, path);
 }
 
 
