@@ -34,6 +34,9 @@ typedef struct {
 
 static u_char *ngx_http_mtd_metrics_head(u_char *p, const char *name,
     const char *type, const char *help);
+static u_char *ngx_http_mtd_metrics_line(u_char *p, const char *name,
+    ngx_http_mtd_metrics_t *m, const char *label, const char *value,
+    uint64_t number);
 static u_char *ngx_http_mtd_metrics_reasons(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 static u_char *ngx_http_mtd_metrics_counters(u_char *p,
@@ -165,6 +168,23 @@ ngx_http_mtd_metrics_head(u_char *p, const char *name, const char *type,
 }
 
 
+/* of a store; label may be NULL */
+
+static u_char *
+ngx_http_mtd_metrics_line(u_char *p, const char *name,
+    ngx_http_mtd_metrics_t *m, const char *label, const char *value,
+    uint64_t number)
+{
+    p = ngx_sprintf(p, "%s{store=\"%V\"", name, &m->store->name);
+
+    if (label) {
+        p = ngx_sprintf(p, ",%s=\"%s\"", label, value);
+    }
+
+    return ngx_sprintf(p, "} %uL\n", number);
+}
+
+
 static u_char *
 ngx_http_mtd_metrics_reasons(u_char *p, ngx_http_mtd_metrics_t *m,
     ngx_uint_t n)
@@ -203,9 +223,9 @@ ngx_http_mtd_metrics_labelled(u_char *p, ngx_http_mtd_metrics_t *m,
 
     for (i = 0; i < n; i++) {
         for (k = 0; k < sizeof(sources) / sizeof(sources[0]); k++) {
-            p = ngx_sprintf(p, "mtd_records_total{store=\"%V\",source=\"%s\"}"
-                            " %uL\n", &m[i].store->name, sources[k],
-                            m[i].totals.counters[NGX_MTD_COUNT_HIT + k]);
+            p = ngx_http_mtd_metrics_line(p, "mtd_records_total", &m[i],
+                              "source", sources[k],
+                              m[i].totals.counters[NGX_MTD_COUNT_HIT + k]);
         }
     }
 
@@ -213,14 +233,12 @@ ngx_http_mtd_metrics_labelled(u_char *p, ngx_http_mtd_metrics_t *m,
                                   "Refused requests by decision.");
 
     for (i = 0; i < n; i++) {
-        p = ngx_sprintf(p, "mtd_refusals_total{store=\"%V\","
-                        "decision=\"block\"} %uL\n"
-                        "mtd_refusals_total{store=\"%V\","
-                        "decision=\"remediate\"} %uL\n",
-                        &m[i].store->name,
-                        m[i].totals.counters[NGX_MTD_COUNT_BLOCKED],
-                        &m[i].store->name,
-                        m[i].totals.counters[NGX_MTD_COUNT_REMEDIATED]);
+        p = ngx_http_mtd_metrics_line(p, "mtd_refusals_total", &m[i],
+                              "decision", "block",
+                              m[i].totals.counters[NGX_MTD_COUNT_BLOCKED]);
+        p = ngx_http_mtd_metrics_line(p, "mtd_refusals_total", &m[i],
+                              "decision", "remediate",
+                              m[i].totals.counters[NGX_MTD_COUNT_REMEDIATED]);
     }
 
     return p;
@@ -240,9 +258,8 @@ ngx_http_mtd_metrics_counters(u_char *p, ngx_http_mtd_metrics_t *m,
                                       metric->help);
 
         for (i = 0; i < n; i++) {
-            p = ngx_sprintf(p, "%s{store=\"%V\"} %uL\n", metric->name,
-                            &m[i].store->name,
-                            m[i].totals.counters[metric->counter]);
+            p = ngx_http_mtd_metrics_line(p, metric->name, &m[i], NULL, NULL,
+                              m[i].totals.counters[metric->counter]);
         }
     }
 
@@ -307,44 +324,42 @@ ngx_http_mtd_metrics_zone(u_char *p, ngx_http_mtd_metrics_t *m,
     ngx_uint_t n)
 {
     ngx_uint_t              i;
-    ngx_str_t              *name;
     ngx_mtd_zone_totals_t  *t;
 
     p = ngx_http_mtd_metrics_head(p, "mtd_zone_bytes", "gauge",
                                   "Size of the zone.");
 
     for (i = 0; i < n; i++) {
-        p = ngx_sprintf(p, "mtd_zone_bytes{store=\"%V\"} %uz\n",
-                        &m[i].store->name, m[i].store->zone_size);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_bytes", &m[i], NULL, NULL,
+                                      m[i].store->zone_size);
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_zone_entries", "gauge",
                                   "Entries of the zone in use.");
 
     for (i = 0; i < n; i++) {
-        name = &m[i].store->name;
         t = &m[i].totals;
 
-        p = ngx_sprintf(p, "mtd_zone_entries{store=\"%V\",of=\"devices\"}"
-                        " %uz\n"
-                        "mtd_zone_entries{store=\"%V\",of=\"aliases\"} %uz\n"
-                        "mtd_zone_entries{store=\"%V\",of=\"unknown\"} %uz\n",
-                        name, t->devices, name, t->aliases, name, t->unknown);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_entries", &m[i], "of",
+                                      "devices", t->devices);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_entries", &m[i], "of",
+                                      "aliases", t->aliases);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_entries", &m[i], "of",
+                                      "unknown", t->unknown);
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_zone_capacity", "gauge",
                                   "Entries that the zone has room for.");
 
     for (i = 0; i < n; i++) {
-        name = &m[i].store->name;
         t = &m[i].totals;
 
-        p = ngx_sprintf(p, "mtd_zone_capacity{store=\"%V\",of=\"devices\"}"
-                        " %uz\n"
-                        "mtd_zone_capacity{store=\"%V\",of=\"aliases\"} %uz\n"
-                        "mtd_zone_capacity{store=\"%V\",of=\"unknown\"} %uz\n",
-                        name, t->device_capacity, name, t->alias_capacity,
-                        name, t->unknown_capacity);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_capacity", &m[i], "of",
+                                      "devices", t->device_capacity);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_capacity", &m[i], "of",
+                                      "aliases", t->alias_capacity);
+        p = ngx_http_mtd_metrics_line(p, "mtd_zone_capacity", &m[i], "of",
+                                      "unknown", t->unknown_capacity);
     }
 
     return p;
@@ -355,27 +370,23 @@ static u_char *
 ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
     ngx_uint_t n)
 {
-    ngx_uint_t            i, k;
-    ngx_str_t            *name;
-    ngx_mtd_store_t      *store;
-    ngx_mtd_health_e      health;
-    ngx_mtd_breaker_e     breaker;
+    ngx_uint_t          i, k;
+    ngx_mtd_store_t    *store;
+    ngx_mtd_health_e    health;
+    ngx_mtd_breaker_e   breaker;
 
     p = ngx_http_mtd_metrics_head(p, "mtd_redis_up", "gauge",
                                   "Connections of the worker that answers.");
 
     for (i = 0; i < n; i++) {
         store = m[i].store;
-        name = &store->name;
 
-        p = ngx_sprintf(p, "mtd_redis_up{store=\"%V\",connection=\"data\"}"
-                        " %d\n"
-                        "mtd_redis_up{store=\"%V\",connection=\"push\"}"
-                        " %d\n",
-                        name, ngx_mtd_store_state(store)
-                              == NGX_MTD_REDIS_READY,
-                        name, ngx_mtd_store_push_state(store)
-                              == NGX_MTD_REDIS_READY);
+        p = ngx_http_mtd_metrics_line(p, "mtd_redis_up", &m[i], "connection",
+                              "data", ngx_mtd_store_state(store)
+                                      == NGX_MTD_REDIS_READY);
+        p = ngx_http_mtd_metrics_line(p, "mtd_redis_up", &m[i], "connection",
+                              "push", ngx_mtd_store_push_state(store)
+                                      == NGX_MTD_REDIS_READY);
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_breaker", "gauge",
@@ -386,9 +397,9 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
         breaker = ngx_mtd_store_breaker(m[i].store);
 
         for (k = 0; k < NGX_MTD_BREAKER_N; k++) {
-            p = ngx_sprintf(p, "mtd_breaker{store=\"%V\",state=\"%s\"} %d\n",
-                            &m[i].store->name, ngx_mtd_redis_breaker_name(k),
-                            k == breaker);
+            p = ngx_http_mtd_metrics_line(p, "mtd_breaker", &m[i], "state",
+                                          ngx_mtd_redis_breaker_name(k),
+                                          k == breaker);
         }
     }
 
@@ -397,9 +408,9 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
                                   "that answers.");
 
     for (i = 0; i < n; i++) {
-        p = ngx_sprintf(p, "mtd_push_trusted{store=\"%V\"} %d\n",
-                        &m[i].store->name,
-                        ngx_current_msec < m[i].store->zone.trusted_until);
+        p = ngx_http_mtd_metrics_line(p, "mtd_push_trusted", &m[i], NULL,
+                              NULL, ngx_current_msec
+                                    < m[i].store->zone.trusted_until);
     }
 
     p = ngx_http_mtd_metrics_head(p, "mtd_health", "gauge",
@@ -409,9 +420,9 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
         health = ngx_mtd_store_health(m[i].store);
 
         for (k = 0; k < NGX_MTD_HEALTH_N; k++) {
-            p = ngx_sprintf(p, "mtd_health{store=\"%V\",state=\"%s\"} %d\n",
-                            &m[i].store->name, ngx_mtd_store_health_name(k),
-                            k == health);
+            p = ngx_http_mtd_metrics_line(p, "mtd_health", &m[i], "state",
+                                          ngx_mtd_store_health_name(k),
+                                          k == health);
         }
     }
 
@@ -436,8 +447,8 @@ ngx_http_mtd_metrics_bypass(u_char *p, ngx_http_mtd_metrics_t *m,
             b.until = ngx_time();
         }
 
-        p = ngx_sprintf(p, "mtd_bypass{store=\"%V\"} %uL\n",
-                        &m[i].store->name, b.until - (uint64_t) ngx_time());
+        p = ngx_http_mtd_metrics_line(p, "mtd_bypass", &m[i], NULL, NULL,
+                                      b.until - (uint64_t) ngx_time());
     }
 
     return p;
@@ -458,9 +469,9 @@ ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
 
     for (i = 0; i < n; i++) {
         if (m[i].store->state.path.len) {
-            p = ngx_sprintf(p, "mtd_state_written_timestamp_seconds"
-                            "{store=\"%V\"} %uA\n", &m[i].store->name,
-                            m[i].store->zone.tasks->written);
+            p = ngx_http_mtd_metrics_line(p,
+                              "mtd_state_written_timestamp_seconds", &m[i],
+                              NULL, NULL, m[i].store->zone.tasks->written);
         }
     }
 
@@ -470,9 +481,8 @@ ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
 
     for (i = 0; i < n; i++) {
         if (m[i].store->preload.on) {
-            p = ngx_sprintf(p, "mtd_preload_keys{store=\"%V\"} %uA\n",
-                            &m[i].store->name,
-                            m[i].store->zone.tasks->preload_keys);
+            p = ngx_http_mtd_metrics_line(p, "mtd_preload_keys", &m[i], NULL,
+                              NULL, m[i].store->zone.tasks->preload_keys);
         }
     }
 
@@ -481,9 +491,9 @@ ngx_http_mtd_metrics_tasks(u_char *p, ngx_http_mtd_metrics_t *m,
 
     for (i = 0; i < n; i++) {
         for (k = 0; m[i].store->preload.on && k < NGX_MTD_PRELOAD_N; k++) {
-            p = ngx_sprintf(p, "mtd_preload{store=\"%V\",state=\"%s\"} %d\n",
-                            &m[i].store->name, ngx_mtd_preload_name(k),
-                            k == m[i].store->zone.tasks->preload);
+            p = ngx_http_mtd_metrics_line(p, "mtd_preload", &m[i], "state",
+                              ngx_mtd_preload_name(k),
+                              k == m[i].store->zone.tasks->preload);
         }
     }
 
