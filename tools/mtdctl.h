@@ -350,6 +350,10 @@ void mtdctl_audit_expire(mtdctl_t *ctl);
 
 int mtdctl_store_apply(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n);
 
+/* a command's only one; what is wrong with it is what is returned */
+
+int mtdctl_store_change(mtdctl_t *ctl, mtdctl_change_t *change);
+
 
 /* mtdctl_seen.c: what an import or a listing has met already */
 

@@ -23,7 +23,6 @@ static const mtd_str_t  mtdctl_alias_field = mtdctl_string("aliases");
 int
 mtdctl_alias_set(mtdctl_t *ctl, int argc, char **argv)
 {
-    int               status;
     mtd_str_t         kind, value, id;
     mtdctl_change_t   change;
 
@@ -40,17 +39,7 @@ mtdctl_alias_set(mtdctl_t *ctl, int argc, char **argv)
         return MTDCTL_BAD;
     }
 
-    status = mtdctl_audit_check(ctl);
-
-    if (status == 0) {
-        status = mtdctl_store_apply(ctl, &change, 1);
-    }
-
-    if (status == 0 && change.status != 0) {
-        return mtdctl_fail(ctl, change.status, "%s", change.error);
-    }
-
-    return status;
+    return mtdctl_store_change(ctl, &change);
 }
 
 

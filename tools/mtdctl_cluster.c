@@ -64,8 +64,7 @@ static int mtdctl_cluster_group_send(mtdctl_t *ctl, const mtdctl_op_t *ops,
     int slot, redisReply **refused);
 static int mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops,
     int slot);
-static int mtdctl_cluster_check(mtdctl_t *ctl, const redisReply *reply,
-    const mtdctl_op_t *op);
+static int mtdctl_cluster_alone(mtdctl_t *ctl, const mtdctl_op_t *op);
 static int mtdctl_cluster_is(const redisReply *reply, const char *error);
 static redisReply *mtdctl_cluster_ok(void);
 
@@ -464,7 +463,6 @@ static int
 mtdctl_cluster_sequence(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
 {
     int                 status, done;
-    redisReply         *reply;
     const mtdctl_op_t  *op;
 
     done = 0;
@@ -481,12 +479,7 @@ mtdctl_cluster_sequence(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
             status = mtdctl_cluster_group(ctl, ops, slot);
 
         } else {
-            status = mtdctl_cluster_run(ctl, op, &reply);
-
-            if (status == 0) {
-                status = mtdctl_cluster_check(ctl, reply, op);
-                freeReplyObject(reply);
-            }
+            status = mtdctl_cluster_alone(ctl, op);
         }
 
         if (status != 0) {
@@ -611,7 +604,6 @@ static int
 mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
 {
     int                 status;
-    redisReply         *reply;
     const mtdctl_op_t  *op;
 
     for (op = ops; op; op = op->next) {
@@ -620,12 +612,7 @@ mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
             continue;
         }
 
-        status = mtdctl_cluster_run(ctl, op, &reply);
-
-        if (status == 0) {
-            status = mtdctl_cluster_check(ctl, reply, op);
-            freeReplyObject(reply);
-        }
+        status = mtdctl_cluster_alone(ctl, op);
 
         if (status != 0) {
             return status;
@@ -639,10 +626,20 @@ mtdctl_cluster_group_alone(mtdctl_t *ctl, const mtdctl_op_t *ops, int slot)
 
 
 static int
-mtdctl_cluster_check(mtdctl_t *ctl, const redisReply *reply,
-    const mtdctl_op_t *op)
+mtdctl_cluster_alone(mtdctl_t *ctl, const mtdctl_op_t *op)
 {
-    return mtdctl_redis_check(ctl, reply, (char *) op->argv[0].data, NULL);
+    int          status;
+    redisReply  *reply;
+
+    status = mtdctl_cluster_run(ctl, op, &reply);
+
+    if (status == 0) {
+        status = mtdctl_redis_check(ctl, reply, (char *) op->argv[0].data,
+                                    NULL);
+        freeReplyObject(reply);
+    }
+
+    return status;
 }
 
 

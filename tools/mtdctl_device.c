@@ -40,7 +40,7 @@ static const mtd_str_t  mtdctl_device_user = mtdctl_string("user");
 int
 mtdctl_device_set(mtdctl_t *ctl, int argc, char **argv)
 {
-    int               i, status;
+    int               i;
     char             *equal;
     mtd_str_t         arg, name, value, kind;
     mtdctl_change_t   change;
@@ -90,17 +90,7 @@ mtdctl_device_set(mtdctl_t *ctl, int argc, char **argv)
         }
     }
 
-    status = mtdctl_audit_check(ctl);
-
-    if (status == 0) {
-        status = mtdctl_store_apply(ctl, &change, 1);
-    }
-
-    if (status == 0 && change.status != 0) {
-        return mtdctl_fail(ctl, change.status, "%s", change.error);
-    }
-
-    return status;
+    return mtdctl_store_change(ctl, &change);
 }
 
 

@@ -74,6 +74,25 @@ mtdctl_store_apply(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
 }
 
 
+int
+mtdctl_store_change(mtdctl_t *ctl, mtdctl_change_t *change)
+{
+    int  status;
+
+    status = mtdctl_audit_check(ctl);
+
+    if (status == 0) {
+        status = mtdctl_store_apply(ctl, change, 1);
+    }
+
+    if (status == 0 && change->status != 0) {
+        return mtdctl_fail(ctl, change->status, "%s", change->error);
+    }
+
+    return status;
+}
+
+
 static int
 mtdctl_store_try(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
 {
