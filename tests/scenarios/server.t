@@ -81,6 +81,20 @@ is(told('good'), 'remediate threat_level MISS',
    'what the other server says counts');
 
 
+# two servers behind one address, of which the one is asked and the other tells
+# of changes: the right one is looked for, but not in circles
+
+my $began = time;
+
+router("$dir/two.sock", "$dir/redis.sock", "$dir/other.sock");
+gate(reload => 1, workers => 1, http => http("unix:$dir/two.sock", ''));
+ok(wait_for(sub { (-s "$dir/routed" // 0) >= 3 }),
+   'two servers: it connects anew, again');
+cmp_ok(-s "$dir/routed", '<=', 2 + time - $began, '... once a second at most');
+ok(wait_for(sub { told('good') =~ /^allow secured_enough/ }),
+   '... and answers meanwhile');
+
+
 # a name, asked for at run time; the answer takes longer than no time
 
 my $port = tcp_redis();
@@ -173,6 +187,58 @@ sub relay {
                 my (undef, $link, $text) = @{ shift @queue };
 
                 length $text ? syswrite $link, $text : shutdown $link, 1;
+            }
+        }
+    });
+}
+
+
+# connections that ask go to $data, those that listen to $link; of each that
+# asks a byte is written
+
+sub router {
+    my ($at, $data, $link) = @_;
+    my $listen = IO::Socket::UNIX->new(Local => $at, Listen => 64) or die $!;
+
+    chmod 0777, $at;
+
+    child(sub {
+        my $select = IO::Select->new($listen);
+        my (%peer, %text);
+
+        open my $routed, '>', "$dir/routed" or die $!;
+        $routed->autoflush(1);
+
+        for (;;) {
+            for my $from ($select->can_read) {
+
+                if ($from == $listen) {
+                    $select->add(scalar $listen->accept);
+                    next;
+                }
+
+                my $n = sysread $from, my $text, 65536;
+
+                if (!$n) {
+                    $select->remove($from);
+                    shutdown $peer{$from}, 1 if $peer{$from};
+                    next;
+                }
+
+                if (!$peer{$from}) {
+                    $text = $text{$from} = ($text{$from} // '') . $text;
+                    $text =~ /PING|CLIENT/ or next;
+
+                    my $asks = $text !~ /CLIENT/;
+                    my $to = IO::Socket::UNIX->new($asks ? $data : $link)
+                        or next;
+
+                    print $routed '.' if $asks;
+                    @peer{$from, $to} = ($to, $from);
+                    $select->add($to);
+                }
+
+                syswrite $peer{$from}, $text;
             }
         }
     });
