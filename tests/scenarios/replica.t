@@ -96,13 +96,31 @@ ok(wait_for(sub { one('replica') && (addresses())[0] eq $read->at }, 30),
    'one is back and read');
 $other->signal('CONT');
 
-# a replica that has lost its master knows nothing
+# connections that are lost lead to the same one; one that does not do is left
+# for the other, though the Sentinels see nothing wrong with it
 
 ok(wait_for(sub { linked() && !grep { healthy($_) != 2 } @sentinels }, 30),
    'two again');
 ok(wait_for(sub { one('replica') && all_trusted() }, 20), '... one of which is read');
 ($at) = addresses();
-($read) = grep { $_->at eq $at } @replicas;
+($read, $other) = sort { ($a->at ne $at) <=> ($b->at ne $at) } @replicas;
+
+my $connects = connects();
+
+$read->do('CLIENT', 'KILL', 'ID', $_) for gate_clients($read);
+ok(wait_for(sub { connects() >= $connects + 2 && one('replica') }),
+   'its connections are lost');
+is_deeply([ addresses() ], [ $at, $at ], '... and made again');
+
+$read->do(qw(ACL SETUSER default -info));
+ok(wait_for(sub { one('replica') && (addresses())[0] eq $other->at }),
+   'it refuses: the other one');
+$read->do(qw(ACL SETUSER default +info));
+ok(wait_for(sub { one('replica') && (addresses())[0] eq $at && all_trusted() },
+            20), '... until it does again');
+
+
+# a replica that has lost its master knows nothing
 
 # who tells the gate is the replica itself
 
@@ -115,6 +133,17 @@ $_->signal('CONT') for @sentinels;
 ok(wait_for(sub { told('four') =~ /^remediate threat_level/
                   && !grep { $_ eq $at } addresses() }, 20),
    '... and is left');
+
+
+# a zone that was read from replicas is not the master's
+
+my $lookups = lookups();
+
+cmp_ok($lookups, '>', 0, 'lookups are counted in the zone');
+reload("$where unknown 2s;");
+cmp_ok(lookups(), '>=', $lookups, '... which a reload keeps');
+reload($where =~ s/read replica/read master/r);
+is(lookups(), 0, '... unless another kind of server is read');
 
 is(alerts(), '', 'nothing is wrong');
 
@@ -178,6 +207,31 @@ sub one {
 
     return @nodes == 2 && keys %at == 1
            && !grep { $_->{role} ne $role || $_->{data} ne 'up' } @nodes;
+}
+
+
+sub connects { return status()->{stores}{r}{counters}{connects} }
+sub lookups { return status()->{stores}{r}{counters}{lookups} }
+
+
+# all but Sentinels, who have names, and the test itself
+
+sub gate_clients {
+    my ($server) = @_;
+    my $me = $server->do(qw(CLIENT ID));
+
+    return grep { $_ != $me } $server->do(qw(CLIENT LIST TYPE normal))
+                              =~ /^id=(\d+) .* name= /mg;
+}
+
+
+sub reload {
+    my ($more) = @_;
+    my %old = map { $_ => 1 } workers();
+
+    gate(reload => 1, http => http($more));
+    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
+        or die 'the workers are the old ones';
 }
 
 
