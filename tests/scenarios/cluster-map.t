@@ -1,0 +1,131 @@
+#!/usr/bin/perl
+
+# When a worker asks for the map of a cluster: at its start, and as soon as it
+# is redirected to where it cannot follow.  A zone belongs to one kind of
+# store.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Gate;
+use Servers;
+use Test::More;
+use Time::HiRes qw(time);
+
+use constant {
+    IDLE => 0.8,                # seconds
+    SOON => 3,                  # the map is asked for every five
+    PERIOD => 20
+};
+
+my @masters = cluster(2);
+my ($from, $to) = @masters;
+my ($n) = grep { $from->do('CLUSTER', 'KEYSLOT', "mtd:alias:serial:d$_") < 8192 }
+          0 .. 100;
+my $slot = $from->do('CLUSTER', 'KEYSLOT', "mtd:alias:serial:d$n");
+
+
+# at the start, though nothing but a timer of a second would wake the worker;
+# on a busy machine one of some starts is enough
+
+my $at_once;
+
+for (1 .. 5) {
+    gate_stop();
+
+    my ($asked, $start) = (asked(), time);
+
+    gate(workers => 1, http => http('cluster on;'));
+    wait_for(sub { asked() > $asked }) or last;
+    last if $at_once = time - $start < IDLE;
+}
+
+ok($at_once, 'the map is asked for at once');
+ok(wait_for(sub { told() eq 'block unknown_device' }), '... and used');
+
+
+# a slot moves to who has no address, as its old owner says; just now the map
+# was asked for, and will not be for a while
+
+$to->do(qw(CONFIG SET cluster-announce-hostname), 'to.test');
+ok(wait_for(sub { $from->do('CLUSTER', 'NODES') =~ /to\.test/ }),
+   'a name is announced');
+
+my $asked = asked();
+
+ok(wait_for(sub { asked() > $asked }, PERIOD), 'the map is asked for again');
+$from->do(qw(CONFIG SET cluster-preferred-endpoint-type hostname));
+$to->do(qw(CLUSTER SETSLOT), $slot, 'IMPORTING', $from->{id});
+$_->do(qw(CLUSTER SETSLOT), $slot, 'NODE', $to->{id}) for $to, $from;
+like(eval { $from->do('GET', "mtd:alias:serial:d$n") } // $@,
+     qr/MOVED $slot to\.test:/, 'a slot moves to a name');
+is(told(), 'block store_unavailable', '... which leads nowhere');
+ok(wait_for(sub { told() eq 'block unknown_device' }, SOON),
+   '... but to a new map');
+
+
+# the same server without a cluster is another store
+
+my $lookups = lookups();
+
+cmp_ok($lookups, '>', 0, 'lookups are counted in the zone');
+reload('cluster on; fresh 2h;');
+cmp_ok(lookups(), '>=', $lookups, '... which a reload keeps');
+reload('');
+is(lookups(), 0, '... unless it is a cluster no more');
+
+is(alerts(), '', 'nothing is wrong');
+
+done_testing();
+
+
+sub http {
+    my ($more) = @_;
+
+    return <<"END";
+mtd_redis r { server ${\ $masters[0]->at }; unknown 1ms; stale 3h; $more }
+mtd_policy p { }
+server {
+    listen unix:$dir/gate.sock;
+    mtd p; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    location / { empty_gif; }
+    location = /status { mtd_status; }
+}
+END
+}
+
+
+sub reload {
+    my ($more) = @_;
+    my %old = map { $_ => 1 } workers();
+
+    gate(reload => 1, workers => 1, http => http($more));
+    wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
+        or die 'the worker is the old one';
+}
+
+
+# how often any of them was
+
+sub asked {
+    my $n = 0;
+
+    $n += ($_->info('commandstats', 'cmdstat_cluster|slots')
+           =~ /calls=(\d+)/ ? $1 : 0) for @masters;
+
+    return $n;
+}
+
+
+sub told {
+    my $answer = get("/x?device=d$n") or return 'no answer';
+
+    return $answer->{'x-is'};
+}
+
+
+sub lookups { return status()->{stores}{r}{counters}{lookups} }
