@@ -178,7 +178,7 @@ ngx_http_mtd_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    ngx_http_mtd_identity_offers(&mmcf->offers);
+    ngx_http_mtd_hooks_offer(&mmcf->offers);
 
     mmcf->api = &mmcf->offers;
 

@@ -252,9 +252,11 @@ ngx_http_mtd_ctx_t *ngx_http_mtd_request_ctx(ngx_http_request_t *r);
 char *ngx_http_mtd_request_filter(ngx_conf_t *cf,
     ngx_http_mtd_srv_conf_t *mscf);
 
-/* ngx_http_mtd_identity.c: from a request to records */
+/* ngx_http_mtd_hooks.c: what hooks get of the gate */
 
-void ngx_http_mtd_identity_offers(ngx_http_mtd_api_t *api);
+void ngx_http_mtd_hooks_offer(ngx_http_mtd_api_t *api);
+
+/* ngx_http_mtd_identity.c: from a request to records */
 
 /* NGX_OK: ctx is answered; NGX_AGAIN: waits for redis; NGX_ERROR */
 
