@@ -41,7 +41,8 @@ typedef struct {
 
 
 static int mtd_eas_is_base64(const mtd_str_t *args);
-static int mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args);
+static int mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args,
+    unsigned field, size_t len);
 static int mtd_eas_base64(mtd_eas_t *eas, const mtd_str_t *args);
 static int mtd_eas_base64_tail(mtd_eas_t *eas, const u_char *p,
     const u_char *last, u_char *to, size_t size, size_t *len);
@@ -49,7 +50,7 @@ static int mtd_eas_blob(mtd_eas_t *eas, const u_char *p, const u_char *last);
 static int mtd_eas_tags(mtd_eas_t *eas, const u_char *p, const u_char *last);
 static void mtd_eas_candidates(mtd_eas_t *eas, const u_char *p, size_t len);
 static void mtd_eas_text_id(mtd_eas_t *eas, size_t len);
-static size_t mtd_eas_fold(u_char *to, const u_char *p, const u_char *last);
+static size_t mtd_eas_fold(u_char *to, const u_char *p, size_t i, size_t len);
 static int mtd_eas_no_device(const mtd_eas_id_t *id);
 static const u_char *mtd_eas_name(mtd_eas_t *eas, const u_char *p,
     const u_char *last, unsigned *field);
@@ -184,7 +185,8 @@ mtd_eas_known(const u_char *p, const u_char *last, size_t *len)
 int
 mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args)
 {
-    size_t  len;
+    size_t    len;
+    unsigned  field;
 
     eas->version = 0;
     eas->command = MTD_EAS_SYNC;
@@ -198,13 +200,14 @@ mtd_eas_parse(mtd_eas_t *eas, const mtd_str_t *args)
 
     /* base64 has no "=" but at its end, so a known name is enough */
 
-    if (!mtd_eas_known(args->data, args->data + args->len, &len)
-        && mtd_eas_is_base64(args))
-    {
+    len = 0;
+    field = mtd_eas_known(args->data, args->data + args->len, &len);
+
+    if (!field && mtd_eas_is_base64(args)) {
         return mtd_eas_base64(eas, args);
     }
 
-    return mtd_eas_plain(eas, args);
+    return mtd_eas_plain(eas, args, field, len);
 }
 
 
@@ -229,11 +232,13 @@ mtd_eas_is_base64(const mtd_str_t *args)
 }
 
 
+/* field and len are what mtd_eas_known() says of the first parameter */
+
 static int
-mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args)
+mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args, unsigned field,
+    size_t len)
 {
-    size_t         len;
-    unsigned       field, seen;
+    unsigned       seen;
     const u_char  *p, *last;
 
     seen = 0;
@@ -241,8 +246,6 @@ mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args)
     last = p + args->len;
 
     for ( ;; ) {
-        field = mtd_eas_known(p, last, &len);
-
         p = field ? p + len : mtd_eas_name(eas, p, last, &field);
 
         if (p == NULL) {
@@ -274,6 +277,7 @@ mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args)
         }
 
         p++;
+        field = mtd_eas_known(p, last, &len);
     }
 
     if (!(seen & MTD_EAS_DEVICE_ID)) {
@@ -325,13 +329,25 @@ mtd_eas_name(mtd_eas_t *eas, const u_char *p, const u_char *last,
 static const u_char *
 mtd_eas_device_id(mtd_eas_t *eas, const u_char *p, const u_char *last)
 {
-    size_t         len;
+    size_t         len, max;
     u_char         buf[MTD_EAS_BYTES_MAX];
     mtd_str_t      value;
     const u_char  *start;
 
     start = p;
-    len = mtd_eas_fold(eas->id[0].data, p, last);
+
+    max = last - p;
+
+    if (max > MTD_EAS_BYTES_MAX) {
+        max = MTD_EAS_BYTES_MAX;
+    }
+
+    len = mtd_eas_fold_wide(eas->id[0].data, p, max);
+
+    if (len < max) {
+        len = mtd_eas_fold(eas->id[0].data, p, len, max);
+    }
+
     p += len;
 
     if (p < last && *p != '&') {
@@ -342,7 +358,7 @@ mtd_eas_device_id(mtd_eas_t *eas, const u_char *p, const u_char *last)
             return NULL;
         }
 
-        len = mtd_eas_fold(eas->id[0].data, buf, buf + value.len);
+        len = mtd_eas_fold(eas->id[0].data, buf, 0, value.len);
     }
 
     if (len == 0) {
@@ -362,6 +378,21 @@ mtd_eas_cmd(mtd_eas_t *eas, const u_char *p, const u_char *last)
     int            command;
     u_char         buf[MTD_EAS_BYTES_MAX];
     mtd_str_t      value;
+
+    /* most of what there is, and a phone waits in the other one */
+
+    if (last - p > 4 && p[4] == '&') {
+
+        if (mtd_eas_word(p) == mtd_eas_word("sync")) {
+            eas->command = MTD_EAS_SYNC;
+            return p + 4;
+        }
+
+        if (mtd_eas_word(p) == mtd_eas_word("ping")) {
+            eas->command = MTD_EAS_PING;
+            return p + 4;
+        }
+    }
 
     value.data = (u_char *) p;
     p = mtd_eas_span(p, last, MTD_EAS_ALNUM);
@@ -396,6 +427,11 @@ mtd_eas_skip(mtd_eas_t *eas, const u_char *p, const u_char *last)
     mtd_str_t  value;
 
     p = mtd_eas_value_wide(p, last);
+
+    if (p < last && *p == '&') {
+        return p;
+    }
+
     p = mtd_eas_span(p, last, MTD_EAS_VALUE);
 
     if (p == last || *p == '&') {
@@ -687,7 +723,7 @@ mtd_eas_candidates(mtd_eas_t *eas, const u_char *p, size_t len)
 
     static const u_char  hex[] = "0123456789abcdef";
 
-    if (mtd_eas_fold(eas->id[0].data, p, p + len) == len) {
+    if (mtd_eas_fold(eas->id[0].data, p, 0, len) == len) {
         mtd_eas_text_id(eas, len);
 
         if (len != 16) {
@@ -718,23 +754,14 @@ mtd_eas_text_id(mtd_eas_t *eas, size_t len)
 
 
 /*
- * Copies letters and digits in lower case, up to what an id may have, and
- * returns their number.
+ * Copies letters and digits in lower case, from the i-th of len bytes on, and
+ * returns the number of all that there are.
  */
 
 static size_t
-mtd_eas_fold(u_char *to, const u_char *p, const u_char *last)
+mtd_eas_fold(u_char *to, const u_char *p, size_t i, size_t len)
 {
-    size_t    i, len;
     uint64_t  word, lower, letter, digit;
-
-    len = last - p;
-
-    if (len > MTD_EAS_BYTES_MAX) {
-        len = MTD_EAS_BYTES_MAX;
-    }
-
-    i = mtd_eas_fold_wide(to, p, len);
 
     for ( /* void */ ; i + 8 <= len; i += 8) {
         memcpy(&word, p + i, 8);
