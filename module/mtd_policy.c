@@ -143,6 +143,17 @@ static int
 mtd_policy_request(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_facts_t *facts)
 {
+    /* of nearly every request there is nothing to say, and this is one test */
+
+    if (!(facts->malformed || facts->path_refused || facts->open_endpoint
+          || facts->exempt || facts->policy_error || facts->ambiguous
+          || facts->identity_mismatch || facts->user_mismatch
+          || facts->deferred)
+        && policy)
+    {
+        return 0;
+    }
+
     if (facts->malformed) {
         return mtd_policy_set(v, MTD_BLOCK, MTD_REASON_MALFORMED);
     }

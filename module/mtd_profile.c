@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "mtd_canon.h"
 #include "mtd_profile.h"
 
@@ -347,6 +351,31 @@ mtd_profile_word(const u_char *p, const u_char *lower)
 }
 
 
+#if defined(__SSE2__)
+
+static inline int
+mtd_profile_two_words(const u_char *p, const u_char *lower)
+{
+    __m128i  a, b, fold, differ;
+
+    a = _mm_loadu_si128((const __m128i *) p);
+    b = _mm_loadu_si128((const __m128i *) lower);
+
+    fold = _mm_srli_epi16(_mm_and_si128(b, _mm_set1_epi8(0x40)), 1);
+    differ = _mm_andnot_si128(fold, _mm_xor_si128(a, b));
+
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(differ, _mm_setzero_si128()))
+           == 0xffff;
+}
+
+#else
+
+#define mtd_profile_two_words(p, lower)                                       \
+    (mtd_profile_word(p, lower) && mtd_profile_word((p) + 8, (lower) + 8))
+
+#endif
+
+
 static inline int
 mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
 {
@@ -363,15 +392,20 @@ mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
         return 1;
     }
 
-    /* the last word may overlap the one before */
+    /* the last ones may overlap those before */
 
-    for (i = 0; i < len - 8; i += 8) {
-        if (!mtd_profile_word(p + i, lower + i)) {
+    if (len < 16) {
+        return mtd_profile_word(p, lower)
+               && mtd_profile_word(p + len - 8, lower + len - 8);
+    }
+
+    for (i = 0; i < len - 16; i += 16) {
+        if (!mtd_profile_two_words(p + i, lower + i)) {
             return 0;
         }
     }
 
-    return mtd_profile_word(p + len - 8, lower + len - 8);
+    return mtd_profile_two_words(p + len - 16, lower + len - 16);
 }
 
 
