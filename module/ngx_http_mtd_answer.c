@@ -32,9 +32,7 @@ ngx_http_mtd_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_main_conf_t    *mmcf;
     const ngx_http_mtd_hook_t  **hook;
 
-    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    ngx_http_mtd_keep_ctx(r, ctx);
 
     ngx_http_mtd_refused(r, ctx, mlcf, &verdict);
 

@@ -7,7 +7,7 @@
 #include "ngx_http_mtd_module.h"
 
 
-static ngx_int_t ngx_http_mtd_policy_of(ngx_http_request_t *r,
+static ngx_int_t ngx_http_mtd_policy_named(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
 static void ngx_http_mtd_flush(ngx_http_request_t *r,
     ngx_http_complex_value_t *value);
@@ -93,10 +93,9 @@ ngx_http_mtd_preaccess_handler(ngx_http_request_t *r)
     ngx_http_mtd_count(ctx);
 
     if (mlcf->cut
-        && (ctx->identified || ctx->verdict.reason == MTD_REASON_BYPASS)
-        && ngx_http_mtd_open_add(r, ctx) != NGX_OK)
+        && (ctx->identified || ctx->verdict.reason == MTD_REASON_BYPASS))
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ngx_http_mtd_open_add(r, ctx);
     }
 
     return NGX_DECLINED;
@@ -120,13 +119,19 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     /* the last record may have had another policy */
 
     ctx->facts.exempt = 0;
-    ctx->facts.bypass = ngx_mtd_bypass_holds(&ctx->store->zone);
-    ctx->judging = 1;
-    ctx->facts.policy_error = (ngx_http_mtd_policy_of(r, ctx, mlcf)
-                               != NGX_OK);
-    ctx->judging = 0;
-
+    ctx->facts.policy_error = 0;
     ctx->facts.user_mismatch = 0;
+    ctx->facts.bypass = ngx_mtd_bypass_holds(&ctx->store->zone);
+
+    if (mlcf->mode == NGX_HTTP_MTD_POLICY) {
+        ctx->policy = mlcf->policy;
+
+    } else {
+        ctx->judging = 1;
+        ctx->facts.policy_error = (ngx_http_mtd_policy_named(r, ctx, mlcf)
+                                   != NGX_OK);
+        ctx->judging = 0;
+    }
 
     if (ctx->policy && ctx->policy->policy.bind_user) {
         why = ngx_http_mtd_user_mismatch(ctx, rec);
@@ -149,18 +154,13 @@ ngx_http_mtd_judge(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_http_mtd_policy_of(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+ngx_http_mtd_policy_named(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf)
 {
     ngx_str_t                   name;
     ngx_uint_t                  i;
     ngx_http_mtd_policy_t     **policy;
     ngx_http_mtd_main_conf_t   *mmcf;
-
-    if (mlcf->mode == NGX_HTTP_MTD_POLICY) {
-        ctx->policy = mlcf->policy;
-        return NGX_OK;
-    }
 
     ctx->policy = NULL;
 

@@ -19,16 +19,18 @@ typedef struct {
 } ngx_http_mtd_answers_t;
 
 
-static ngx_uint_t ngx_http_mtd_identities(ngx_http_request_t *r,
-    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id);
+static ngx_inline ngx_uint_t ngx_http_mtd_identities(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_identity_t *id)
+    __attribute__((always_inline));
 static ngx_uint_t ngx_http_mtd_cached(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_identity_t *id, ngx_uint_t n,
     ngx_http_mtd_answers_t *answers);
 static void ngx_http_mtd_answered(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
-static ngx_int_t ngx_http_mtd_find(ngx_http_request_t *r,
+static ngx_inline ngx_int_t ngx_http_mtd_find(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
-    ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done);
+    ngx_http_mtd_identity_t *id, ngx_uint_t n, ngx_mtd_lookup_pt done)
+    __attribute__((always_inline));
 static ngx_uint_t ngx_http_mtd_still_refused(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     const mtd_hash_t *alias);
@@ -46,8 +48,10 @@ static void ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
 static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
-static void ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
-    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer);
+static ngx_inline void ngx_http_mtd_take(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_mtd_answer_t *answer)
+    __attribute__((always_inline));
 static void ngx_http_mtd_take_stricter(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_mtd_answer_t *answer);
@@ -172,7 +176,7 @@ ngx_http_mtd_answered(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
 /* from the zone, or, returning NGX_AGAIN, from redis */
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_mtd_find(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_http_mtd_identity_t *id, ngx_uint_t n,
     ngx_mtd_lookup_pt done)
@@ -264,7 +268,7 @@ ngx_http_mtd_still_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
 /* returns how many the request has; 0: facts say why */
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_mtd_identities(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_identity_t *id)
 {
@@ -456,11 +460,11 @@ ngx_http_mtd_get_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     lookup = ngx_pcalloc(r->pool, offsetof(ngx_mtd_lookup_t, slot)
                                   + slots * sizeof(ngx_mtd_slot_t));
 
-    if (ask == NULL || lookup == NULL
-        || ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK)
-    {
+    if (ask == NULL || lookup == NULL) {
         return NULL;
     }
+
+    ngx_http_mtd_keep_ctx(r, ctx);
 
     ask->n = n;
     ask->lookup = lookup;
@@ -608,7 +612,7 @@ ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
 }
 
 
-static void
+static ngx_inline void
 ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {

@@ -148,6 +148,8 @@ typedef struct {
     ngx_http_mtd_found_t         *found;    /* NULL: it has one identity */
     time_t                        until;        /* 0: time changes nothing */
 
+    ngx_pool_cleanup_t            cleanup;      /* of r->pool, if kept */
+
     mtd_hash_t                    alias;        /* that named the device */
     mtd_hash_t                    device;
     uint64_t                      user;     /* as in a record */
@@ -160,7 +162,7 @@ typedef struct {
     uint16_t                      retry_after;  /* seconds, 0: none */
     unsigned                      known:1;      /* record is one */
     unsigned                      identified:1;
-    unsigned                      cleanup:1;    /* was added */
+    unsigned                      kept:1;       /* with r->pool */
     unsigned                      several:1;    /* identities, or forms */
     unsigned                      open:1;       /* queue is in use */
     unsigned                      checking:1;   /* redis is asked again */
@@ -231,7 +233,7 @@ ngx_http_mtd_ctx_t *ngx_http_mtd_find_ctx(ngx_http_request_t *r);
 
 /* a refused or a waiting request has it until it is logged */
 
-ngx_int_t ngx_http_mtd_keep_ctx(ngx_http_request_t *r,
+void ngx_http_mtd_keep_ctx(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
 
 
@@ -294,7 +296,7 @@ const char *ngx_http_mtd_user_mismatch(ngx_http_mtd_ctx_t *ctx,
 /* ngx_http_mtd_open.c: requests that were allowed and are not done yet */
 
 ngx_int_t ngx_http_mtd_open_init(ngx_mtd_store_t *store, ngx_cycle_t *cycle);
-ngx_int_t ngx_http_mtd_open_add(ngx_http_request_t *r,
+void ngx_http_mtd_open_add(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
 
 /* ngx_http_mtd_handler.c */

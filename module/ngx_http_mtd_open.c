@@ -115,16 +115,14 @@ ngx_http_mtd_open_init(ngx_mtd_store_t *store, ngx_cycle_t *cycle)
 }
 
 
-ngx_int_t
+void
 ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 {
     ngx_http_mtd_opens_t  *opens;
 
     opens = ctx->store->owner;
 
-    if (ngx_http_mtd_keep_ctx(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_mtd_keep_ctx(r, ctx);
 
     ctx->request = r;
     ctx->open = 1;
@@ -133,8 +131,6 @@ ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
                           &ctx->queue);
 
     ngx_http_mtd_open_until(opens, ctx);
-
-    return NGX_OK;
 }
 
 

@@ -226,7 +226,7 @@ ngx_http_mtd_private_value(u_char *p, u_char *last)
 
 /* NTLM, Negotiate, and Nego2, which Windows has instead of it at times */
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_mtd_private_scheme(u_char *p, u_char *last)
 {
     return last - p >= 4 && (*p | 0x20) == 'n'

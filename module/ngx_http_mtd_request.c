@@ -11,12 +11,14 @@ static ngx_int_t ngx_http_mtd_request_raw(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf);
 static ngx_int_t ngx_http_mtd_request_again(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf);
-static ngx_int_t ngx_http_mtd_request_path(ngx_http_request_t *r,
-    ngx_http_mtd_ctx_t *ctx, const mtd_profile_t *profile, mtd_str_t *path);
+static ngx_inline ngx_int_t ngx_http_mtd_request_path(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, const mtd_profile_t *profile, mtd_str_t *path)
+    __attribute__((always_inline));
 static ngx_int_t ngx_http_mtd_request_store(ngx_http_request_t *r,
     mtd_canon_t *canon);
-static void ngx_http_mtd_request_endpoint(ngx_http_request_t *r,
-    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf);
+static ngx_inline void ngx_http_mtd_request_endpoint(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf)
+    __attribute__((always_inline));
 static uint32_t ngx_http_mtd_request_method(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_host(ngx_http_request_t *r);
 static void ngx_http_mtd_request_headers(ngx_http_request_t *r,
@@ -98,26 +100,22 @@ ngx_http_mtd_find_ctx(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
+/* ngx_pool_cleanup_add() would allocate what lives as long as ctx anyway */
+
+void
 ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t  *cln;
-
-    if (ctx->cleanup) {
-        return NGX_OK;
+    if (ctx->kept) {
+        return;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
+    ctx->cleanup.handler = ngx_http_mtd_cleanup;
+    ctx->cleanup.data = ctx;
+    ctx->cleanup.next = r->pool->cleanup;
 
-    cln->handler = ngx_http_mtd_cleanup;
-    cln->data = ctx;
+    r->pool->cleanup = &ctx->cleanup;
 
-    ctx->cleanup = 1;
-
-    return NGX_OK;
+    ctx->kept = 1;
 }
 
 
@@ -233,7 +231,7 @@ ngx_http_mtd_request_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_mtd_request_path(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     const mtd_profile_t *profile, mtd_str_t *path)
 {
@@ -310,7 +308,7 @@ ngx_http_mtd_request_store(ngx_http_request_t *r, mtd_canon_t *canon)
 }
 
 
-static void
+static ngx_inline void
 ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_srv_conf_t *mscf)
 {

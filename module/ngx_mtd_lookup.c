@@ -9,8 +9,9 @@
 
 static ngx_uint_t ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups,
     ngx_msec_t fetched, ngx_msec_t limit);
-static ngx_uint_t ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups,
-    const mtd_hash_t *key, ngx_mtd_answer_t *answer);
+static ngx_inline ngx_uint_t ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups,
+    const mtd_hash_t *key, ngx_mtd_answer_t *answer)
+    __attribute__((always_inline));
 static void ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot,
     ngx_mtd_result_t *result);
@@ -57,7 +58,7 @@ ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups, ngx_msec_t fetched,
 }
 
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_mtd_lookup_fresh_device(ngx_mtd_lookups_t *lookups,
     ngx_mtd_device_t *device)
 {

@@ -231,6 +231,14 @@ ngx_mtd_zone_user_hash(ngx_mtd_zone_t *zone, const u_char *user, size_t len)
 
 /* 1 if found and not flushed since it was fetched; ages are the caller's */
 
+static ngx_inline ngx_uint_t ngx_mtd_zone_alias(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *key, ngx_mtd_alias_t *alias)
+    __attribute__((always_inline));
+static ngx_inline ngx_uint_t ngx_mtd_zone_device(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *key, ngx_mtd_device_t *device)
+    __attribute__((always_inline));
+
+
 static ngx_inline ngx_uint_t
 ngx_mtd_zone_alias(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_alias_t *alias)
