@@ -54,6 +54,8 @@ static size_t mtd_eas_fold(u_char *to, const u_char *p, size_t i, size_t len);
 static int mtd_eas_no_device(const mtd_eas_id_t *id);
 static const u_char *mtd_eas_name(mtd_eas_t *eas, const u_char *p,
     const u_char *last, unsigned *field);
+static int mtd_eas_like_blob(const u_char *start, const u_char *p,
+    const u_char *last);
 static const u_char *mtd_eas_device_id(mtd_eas_t *eas, const u_char *p,
     const u_char *last);
 static const u_char *mtd_eas_cmd(mtd_eas_t *eas, const u_char *p,
@@ -298,12 +300,14 @@ static const u_char *
 mtd_eas_name(mtd_eas_t *eas, const u_char *p, const u_char *last,
     unsigned *field)
 {
-    size_t     len;
-    u_char     buf[MTD_EAS_NAME_MAX + 1];
-    mtd_str_t  name;
+    size_t         len;
+    u_char         buf[MTD_EAS_NAME_MAX + 1];
+    mtd_str_t      name;
+    const u_char  *start;
 
     memset(buf, 0, sizeof(buf));
     name.data = buf;
+    start = p;
 
     p = mtd_eas_unescape(eas, p, last, MTD_EAS_NAME, &name, MTD_EAS_NAME_MAX);
 
@@ -320,7 +324,27 @@ mtd_eas_name(mtd_eas_t *eas, const u_char *p, const u_char *last,
 
     *field = mtd_eas_known(buf, buf + sizeof(buf), &len);
 
+    if (*field == 0 && mtd_eas_like_blob(start, p, last)) {
+        (void) mtd_eas_malformed(eas, "base64 beside parameters");
+        return NULL;
+    }
+
     return p + 1;
+}
+
+
+/*
+ * A name that nothing but padding follows may be base64 to others, with
+ * another device in it.  No name that clients send has such a length.
+ */
+
+static int
+mtd_eas_like_blob(const u_char *start, const u_char *p, const u_char *last)
+{
+    for ( /* void */ ; p < last && *p == '='; p++) { /* void */ }
+
+    return (p == last || *p == '&') && (p - start) % 4 == 0
+           && p - start >= (MTD_EAS_BLOB_MIN + 2) / 3 * 4;
 }
 
 
