@@ -766,3 +766,63 @@ mtd_canon_query(const mtd_str_t *args)
 
     return NULL;
 }
+
+
+/* "HOST~VERSION"; more than that in one of them is ProxyLogon */
+
+static const char  *mtd_canon_servers[] = {
+    "x-beresource", "x-anonresource-backend", NULL
+};
+
+
+const char *
+mtd_canon_cookies(const mtd_str_t *cookies)
+{
+    size_t         i;
+    const u_char  *p, *end, *last, *name, *value;
+
+    last = cookies->data + cookies->len;
+
+    for (p = cookies->data; p < last; p = end + 1) {
+
+        end = memchr(p, ';', last - p);
+        end = end ? end : last;
+
+        /* ASP.NET takes away spaces of all kinds */
+
+        while (p < end && (*p <= 0x20 || *p >= 0x7f)) {
+            p++;
+        }
+
+        if (p == end || (*p | 0x20) != 'x') {
+            continue;
+        }
+
+        name = p;
+        value = memchr(p, '=', end - p);
+        value = value ? value : end;
+
+        for (p = value; p[-1] <= 0x20 || p[-1] >= 0x7f; p--) { /* void */ }
+
+        for (i = 0; mtd_canon_servers[i]; i++) {
+            if (mtd_canon_is(name, p - name, mtd_canon_servers[i])) {
+                break;
+            }
+        }
+
+        if (mtd_canon_servers[i] == NULL) {
+            continue;
+        }
+
+        for (p = value + 1; p < end; p++) {
+            if ((*p < '0' || *p > '9')
+                && ((*p | 0x20) < 'a' || (*p | 0x20) > 'z')
+                && *p != '.' && *p != '-' && *p != '_' && *p != '~')
+            {
+                return "a cookie that names a server names more";
+            }
+        }
+    }
+
+    return NULL;
+}

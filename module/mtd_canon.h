@@ -25,6 +25,7 @@
 
 #define MTD_CANON_LITERALS  0x01    /* SharePoint: /_api/...('literal') */
 #define MTD_CANON_NAMES     0x02    /* SharePoint: wide file names */
+#define MTD_CANON_COOKIES   0x04    /* Exchange: mtd_canon_cookies() */
 
 
 typedef struct {
@@ -58,6 +59,13 @@ const char *mtd_canon_strict_query(const mtd_str_t *args);
 /* any other query: no control bytes, no "#" */
 
 const char *mtd_canon_query(const mtd_str_t *args);
+
+/*
+ * The value of a Cookie header: those by which Exchange chooses a server
+ * name one and its version, and no path.  Returns NULL or why it is refused.
+ */
+
+const char *mtd_canon_cookies(const mtd_str_t *cookies);
 
 
 #endif /* _MTD_CANON_H_INCLUDED_ */

@@ -33,6 +33,7 @@
 
 #define EXACT    MTD_ENDPOINT_EXACT
 #define STRICT   MTD_ENDPOINT_STRICT_QUERY
+#define NAME     MTD_ENDPOINT_NAME
 #define EAS      (MTD_ENDPOINT_OWN_QUERY|MTD_ENDPOINT_OPEN_OPTIONS|EXACT)
 
 
@@ -70,7 +71,7 @@ static const mtd_endpoint_t  mtd_exchange_endpoints[] = {
     { mtd_text("/autodiscover/autodiscover.svc"),
       MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, EXACT|STRICT, FORM },
     { mtd_text("/autodiscover/autodiscover.json/v1.0"),
-      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, STRICT, READ },
+      MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, NAME|STRICT, READ },
     { mtd_text("/autodiscover/autodiscover.json"),
       MTD_PROTOCOL_AUTODISCOVER, MTD_OPEN, EXACT|STRICT, READ },
     { mtd_text("/autodiscover/healthcheck.htm"),
@@ -301,7 +302,8 @@ static const mtd_str_t  mtd_generic_stripped[] = {
 static const mtd_profile_t  mtd_profiles[] = {
 
     { mtd_text("exchange"), mtd_exchange_endpoints, mtd_no_endpoints,
-      mtd_exchange_refused, NULL, NULL, mtd_exchange_stripped, 0 },
+      mtd_exchange_refused, NULL, NULL, mtd_exchange_stripped,
+      MTD_CANON_COOKIES },
 
     { mtd_text("sharepoint"), mtd_sharepoint_endpoints,
       mtd_sharepoint_segments, mtd_sharepoint_refused,
@@ -438,6 +440,10 @@ mtd_profile_fits(const mtd_endpoint_t *endpoint, const mtd_str_t *uri)
         || !mtd_path_prefix(uri, &endpoint->path))
     {
         return 0;
+    }
+
+    if ((endpoint->flags & MTD_ENDPOINT_NAME) && uri->len > len + 1) {
+        return memchr(uri->data + len + 1, '/', uri->len - len - 1) == NULL;
     }
 
     return (endpoint->flags & MTD_ENDPOINT_EXACT) == 0

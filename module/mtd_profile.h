@@ -56,6 +56,7 @@ typedef enum {
 #define MTD_ENDPOINT_OWN_QUERY      0x02    /* an identify hook reads it */
 #define MTD_ENDPOINT_OPEN_OPTIONS   0x04    /* OPTIONS without a query pass */
 #define MTD_ENDPOINT_EXACT          0x08    /* nothing but "/" may follow */
+#define MTD_ENDPOINT_NAME           0x10    /* nothing but one segment may */
 
 
 typedef struct {

@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
 
 
 #if (nginx_version < 1022000)
@@ -21,6 +22,22 @@
 
 #if !(NGX_PCRE)
 #error "the mtd module requires nginx built with PCRE"
+#endif
+
+
+/* the i-th Cookie header, which follows prev, or NULL */
+
+#if (nginx_version < 1023000)
+
+#define ngx_http_mtd_cookie(r, i, prev)                                       \
+    ((i) < (r)->headers_in.cookies.nelts                                      \
+     ? ((ngx_table_elt_t **) (r)->headers_in.cookies.elts)[i] : NULL)
+
+#else
+
+#define ngx_http_mtd_cookie(r, i, prev)                                       \
+    ((prev) ? (prev)->next : (r)->headers_in.cookie)
+
 #endif
 
 

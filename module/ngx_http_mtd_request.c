@@ -21,6 +21,7 @@ static ngx_inline void ngx_http_mtd_request_endpoint(ngx_http_request_t *r,
     __attribute__((always_inline));
 static uint32_t ngx_http_mtd_request_method(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_host(ngx_http_request_t *r);
+static const char *ngx_http_mtd_request_cookies(ngx_http_request_t *r);
 static void ngx_http_mtd_request_headers(ngx_http_request_t *r,
     ngx_http_mtd_srv_conf_t *mscf);
 static void ngx_http_mtd_request_strip(ngx_http_request_t *r,
@@ -164,6 +165,10 @@ ngx_http_mtd_request_raw(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     mtd_str_t  path;
 
     ctx->why = ngx_http_mtd_request_host(r);
+
+    if (ctx->why == NULL && (mscf->profile->canon & MTD_CANON_COOKIES)) {
+        ctx->why = ngx_http_mtd_request_cookies(r);
+    }
 
     if (ctx->why) {
         ctx->facts.malformed = 1;
@@ -453,6 +458,32 @@ ngx_http_mtd_request_host(ngx_http_request_t *r)
     }
 
     return "the request line and the Host header name different hosts";
+}
+
+
+static const char *
+ngx_http_mtd_request_cookies(ngx_http_request_t *r)
+{
+    mtd_str_t         cookies;
+    ngx_uint_t        i;
+    const char       *why;
+    ngx_table_elt_t  *h;
+
+    h = NULL;
+
+    for (i = 0; (h = ngx_http_mtd_cookie(r, i, h)) != NULL; i++) {
+
+        cookies.len = h->value.len;
+        cookies.data = h->value.data;
+
+        why = mtd_canon_cookies(&cookies);
+
+        if (why) {
+            return why;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -230,6 +230,11 @@ fuzz_query(const mtd_str_t *args)
         "smtpaddress", "version"
     };
 
+    why = mtd_canon_cookies(args);
+
+    fuzz_check(why == NULL || memchr(args->data, '=', args->len),
+               "no value, but more than a server in it");
+
     why = mtd_canon_query(args);
 
     if (why == NULL) {

@@ -355,7 +355,7 @@ model_count(const u_char *p, size_t len)
 const mtd_endpoint_t *
 model_endpoint(const mtd_profile_t *profile, const u_char *p, size_t len)
 {
-    size_t                 i, n;
+    size_t                 i, n, slashes;
     const u_char          *last, *name;
     const mtd_str_t       *refused;
     const mtd_endpoint_t  *e, *found;
@@ -368,6 +368,15 @@ model_endpoint(const mtd_profile_t *profile, const u_char *p, size_t len)
     for (e = profile->endpoints; e->path.len && found == NULL; e++) {
 
         if (!model_starts(p + 1, last, &e->path)) {
+            continue;
+        }
+
+        if (e->flags & MTD_ENDPOINT_NAME) {
+            for (n = e->path.len + 1, slashes = 0; n < len; n++) {
+                slashes += (p[n] == '/');
+            }
+
+            found = slashes ? NULL : e;
             continue;
         }
 

@@ -458,6 +458,49 @@ test_strict_query(void **state)
 
 
 static void
+test_cookies(void **state)
+{
+    size_t     i;
+    mtd_str_t  cookies;
+
+    static const char  *good[] = {
+        "", ";", "=", "; ", "x", "x=", "a=b; c=d", "X-BEResource",
+        "X-BEResource=", "X-BEResource=ex01.example.com~1942062522",
+        "a=/?; X-AnonResource-Backend=ex-01~1; X-AnonResource=true",
+        "X-BackEndCookie=a/b:c; X-BEResourceX=/; XX-BEResource=/",
+        "a=X-BEResource=/", "xX-BEResource=/"
+    };
+
+    static const char  *bad[] = {
+        "X-BEResource=localhost/owa/auth/logon.aspx?~3",
+        "a=b; X-AnonResource-Backend=localhost/ecp/default.flt?~3;",
+        "x-beresource=a:444", ";X-BEResource=a]@b", "X-BEResource=a#",
+        "\tX-BEResource\t=a/b", "X-BEResource =%2f", "X-BEResource==",
+        "\xc2\xa0X-BEResource=a\\b", "X-BEResource= a", "X-BEResource=\"a\"",
+        "X-BEResource=a~1; X-BEResource=a/b~1", "a;\x85 x-Beresource\xa0=/"
+    };
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        cookies.data = (u_char *) good[i];
+        cookies.len = strlen(good[i]);
+
+        if (mtd_canon_cookies(&cookies)) {
+            fail_msg("\"%s\" was refused", good[i]);
+        }
+    }
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cookies.data = (u_char *) bad[i];
+        cookies.len = strlen(bad[i]);
+
+        if (mtd_canon_cookies(&cookies) == NULL) {
+            fail_msg("\"%s\" was accepted", bad[i]);
+        }
+    }
+}
+
+
+static void
 test_query(void **state)
 {
     size_t     i;
@@ -489,6 +532,7 @@ main(void)
         cmocka_unit_test(test_generated),
         cmocka_unit_test(test_fast),
         cmocka_unit_test(test_strict_query),
+        cmocka_unit_test(test_cookies),
         cmocka_unit_test(test_query)
     };
 
