@@ -267,9 +267,9 @@ sub lines {
 
     open my $in, '<:raw', $file or die "$file: $!\n";
 
-    while (<$in>) {
-        chomp;
-        my ($id, $area, $payload, $text) = split /\t/, $_, -1;
+    while (my $line = <$in>) {
+        chomp $line;
+        my ($id, $area, $payload, $text) = split /\t/, $line, -1;
 
         push @lines, { id => $id, area => $area, text => $text // '',
                        payload => unescape($payload) }
