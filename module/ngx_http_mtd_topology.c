@@ -29,6 +29,8 @@ static char *ngx_http_mtd_topology_cluster(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_http_mtd_topology_t *topology);
 static ngx_mtd_redis_conf_t *ngx_http_mtd_topology_servers(
     ngx_mtd_store_t *store, ngx_uint_t *n);
+static void ngx_http_mtd_topology_resolver(ngx_conf_t *cf,
+    ngx_mtd_redis_conf_t *conf);
 static ngx_int_t ngx_http_mtd_topology_resolve_one(ngx_conf_t *cf,
     ngx_mtd_store_t *store, ngx_mtd_redis_conf_t *conf, const char *what);
 
@@ -499,6 +501,18 @@ ngx_http_mtd_topology_resolve(ngx_conf_t *cf, ngx_mtd_store_t *store)
         }
     }
 
+    if (conf != &store->redis_conf) {
+
+        /* those who are asked may tell names, too */
+
+        conf = &store->redis_conf;
+
+        ngx_http_mtd_topology_resolver(cf, conf);
+
+        conf->resolver_timeout = ngx_min(conf->resolver_timeout,
+                                         conf->connect_timeout);
+    }
+
     return NGX_OK;
 }
 
@@ -524,16 +538,10 @@ ngx_http_mtd_topology_servers(ngx_mtd_store_t *store, ngx_uint_t *n)
 }
 
 
-static ngx_int_t
-ngx_http_mtd_topology_resolve_one(ngx_conf_t *cf, ngx_mtd_store_t *store,
-    ngx_mtd_redis_conf_t *conf, const char *what)
+static void
+ngx_http_mtd_topology_resolver(ngx_conf_t *cf, ngx_mtd_redis_conf_t *conf)
 {
-    ngx_url_t                  u;
     ngx_http_core_loc_conf_t  *clcf;
-
-    if (conf->naddrs) {
-        return NGX_OK;
-    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -544,7 +552,23 @@ ngx_http_mtd_topology_resolve_one(ngx_conf_t *cf, ngx_mtd_store_t *store,
 
         conf->resolver_timeout = clcf->resolver_timeout != NGX_CONF_UNSET_MSEC
                                  ? clcf->resolver_timeout : 30000;
+    }
+}
 
+
+static ngx_int_t
+ngx_http_mtd_topology_resolve_one(ngx_conf_t *cf, ngx_mtd_store_t *store,
+    ngx_mtd_redis_conf_t *conf, const char *what)
+{
+    ngx_url_t  u;
+
+    if (conf->naddrs) {
+        return NGX_OK;
+    }
+
+    ngx_http_mtd_topology_resolver(cf, conf);
+
+    if (conf->resolver) {
         return NGX_OK;
     }
 

@@ -7,13 +7,14 @@
 #include "ngx_mtd_cluster.h"
 
 
-#define NGX_MTD_CLUSTER_NONE      0xffff
 #define NGX_MTD_CLUSTER_TIMEOUT   300       /* ms, for each to answer */
 #define NGX_MTD_CLUSTER_PAUSE     100       /* between two rounds */
 #define NGX_MTD_CLUSTER_AGAIN     5000
 #define NGX_MTD_CLUSTER_GUEST     60000     /* after its last ASK */
 
 
+static ngx_mtd_node_t *ngx_mtd_cluster_join(ngx_mtd_cluster_t *cluster,
+    ngx_mtd_place_t *place);
 static void ngx_mtd_cluster_lost(ngx_mtd_cluster_t *cluster);
 static void ngx_mtd_cluster_again(ngx_mtd_cluster_t *cluster,
     ngx_msec_t delay);
@@ -28,8 +29,6 @@ static void ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_cluster_element(void *data, ngx_uint_t depth,
     ngx_uint_t index, ngx_mtd_value_t *value);
-static void ngx_mtd_cluster_range(ngx_mtd_cluster_t *cluster,
-    ngx_uint_t port);
 static void ngx_mtd_cluster_install(ngx_mtd_cluster_t *cluster);
 static void ngx_mtd_cluster_identify(ngx_mtd_cluster_t *cluster);
 static ngx_mtd_node_t *ngx_mtd_cluster_find(ngx_mtd_cluster_t *cluster,
@@ -146,99 +145,101 @@ ngx_mtd_cluster_choose(ngx_mtd_cluster_t *cluster, const u_char *name,
 }
 
 
-/* "MOVED SLOT IP:PORT", "ASK SLOT IP:PORT"; an address may have colons */
-
 ngx_mtd_redis_t *
 ngx_mtd_cluster_redirect(ngx_mtd_cluster_t *cluster, ngx_mtd_redis_t *from,
     ngx_str_t *error, ngx_uint_t *asking)
 {
-    u_char           *p, *last, *colon, buf[NGX_SOCKADDR_STRLEN];
-    ngx_int_t         slot, port;
-    ngx_str_t         ip;
-    ngx_uint_t        i;
-    ngx_mtd_node_t   *node;
-    ngx_mtd_place_t   place;
+    u_char               buf[NGX_SOCKADDR_STRLEN];
+    ngx_int_t            rc;
+    ngx_str_t            host;
+    ngx_uint_t           i, unnamed;
+    ngx_mtd_node_t      *node;
+    ngx_mtd_place_t      place;
+    ngx_mtd_redirect_t   redirect;
 
-    p = error->data;
-    last = p + error->len;
+    rc = ngx_mtd_place_redirect(&redirect, error);
 
-    if (error->len > 6 && ngx_strncmp(p, "MOVED ", 6) == 0) {
-        *asking = 0;
-        p += 6;
+    if (rc == NGX_DECLINED) {
+        return NULL;
+    }
 
+    *asking = redirect.asking;
+
+    if (!redirect.asking) {
         ngx_mtd_cluster_again(cluster, NGX_MTD_CLUSTER_PAUSE);
+    }
 
-    } else if (error->len > 4 && ngx_strncmp(p, "ASK ", 4) == 0) {
-        *asking = 1;
-        p += 4;
-
-    } else {
+    if (rc != NGX_OK) {
         return NULL;
     }
 
-    ip.data = ngx_strlchr(p, last, ' ');
-
-    if (ip.data == NULL) {
-        return NULL;
-    }
-
-    slot = ngx_atoi(p, ip.data - p);
-    ip.data++;
-
-    for (colon = last - 1; colon > ip.data && *colon != ':'; colon--) {
-        /* void */
-    }
-
-    if (colon < ip.data || *colon != ':' || slot == NGX_ERROR
-        || slot >= MTD_SLOTS)
-    {
-        return NULL;
-    }
-
-    ip.len = colon - ip.data;
+    host = redirect.host;
+    unnamed = ngx_mtd_cluster_map_unnamed(&host);
 
     /* a server that does not tell addresses means the one it has itself */
 
-    if (ip.len == 0) {
-        ip.data = buf;
-        ip.len = ngx_sock_ntop(from->peer.sockaddr, from->peer.socklen, buf,
-                               NGX_SOCKADDR_STRLEN, 0);
+    if (host.len == 0 || unnamed) {
+        host.data = buf;
+        host.len = ngx_sock_ntop(from->peer.sockaddr, from->peer.socklen, buf,
+                                 NGX_SOCKADDR_STRLEN, 0);
     }
 
-    port = ngx_atoi(colon + 1, last - colon - 1);
-
-    if (port == NGX_ERROR || ngx_mtd_place(&place, &ip, port) != NGX_OK) {
+    if (ngx_mtd_place(&place, &host, redirect.port) != NGX_OK) {
         return NULL;
     }
 
     node = ngx_mtd_cluster_find(cluster, &place, &i);
 
-    if (*asking) {
+    /* one without a name may be anywhere, so it must be known to be there */
+
+    if (unnamed && (node == NULL || &node->data == from)) {
+        return NULL;
+    }
+
+    if (redirect.asking) {
         node = node ? node : ngx_mtd_cluster_guest(cluster, &place);
         return node ? &node->data : NULL;
     }
 
     if (node == NULL) {
-        if (cluster->n == NGX_MTD_CLUSTER_NODES) {
-            return NULL;
-        }
+        node = ngx_mtd_cluster_join(cluster, &place);
 
-        node = ngx_mtd_cluster_create(cluster, &place, cluster->links);
         if (node == NULL) {
             return NULL;
         }
 
-        i = cluster->n++;
-        cluster->node[i] = node;
-
-        ngx_mtd_cluster_identify(cluster);
-
-        ngx_mtd_redis_start(&node->data, NULL, 0);
+        i = cluster->n - 1;
     }
 
-    cluster->slot[slot] = (uint16_t) i;
+    cluster->slot[redirect.slot] = (uint16_t) i;
 
     return &node->data;
+}
+
+
+/* of a master that is in no map yet */
+
+static ngx_mtd_node_t *
+ngx_mtd_cluster_join(ngx_mtd_cluster_t *cluster, ngx_mtd_place_t *place)
+{
+    ngx_mtd_node_t  *node;
+
+    if (cluster->n == NGX_MTD_CLUSTER_NODES) {
+        return NULL;
+    }
+
+    node = ngx_mtd_cluster_create(cluster, place, cluster->links);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    cluster->node[cluster->n++] = node;
+
+    ngx_mtd_cluster_identify(cluster);
+
+    ngx_mtd_redis_start(&node->data, NULL, 0);
+
+    return node;
 }
 
 
@@ -398,6 +399,8 @@ ngx_mtd_cluster_turn_handler(ngx_event_t *ev)
                              : cluster->conf->seeds[i - cluster->n];
     conf->connect_timeout = ngx_min(conf->connect_timeout,
                                     NGX_MTD_CLUSTER_TIMEOUT);
+    conf->resolver_timeout = ngx_min(conf->resolver_timeout,
+                                     NGX_MTD_CLUSTER_TIMEOUT);
 
     ngx_mtd_redis_start(redis, NULL, 0);
 }
@@ -408,15 +411,9 @@ ngx_mtd_cluster_hello(void *data)
 {
     ngx_mtd_cluster_t *cluster = data;
 
-    ngx_str_t               argv[2];
-    ngx_mtd_cluster_map_t  *map;
+    ngx_str_t  argv[2];
 
-    map = &cluster->map;
-
-    map->n = 0;
-    map->len = 0;
-    map->invalid = 0;
-    ngx_memset(map->slot, 0xff, sizeof(map->slot));
+    ngx_mtd_cluster_map_start(&cluster->map, &cluster->ask.peer);
 
     cluster->epoch = 0;
 
@@ -525,9 +522,9 @@ ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (cluster->map.invalid || cluster->map.n == 0) {
+    if (!ngx_mtd_cluster_map_complete(&cluster->map)) {
         ngx_log_error(NGX_LOG_INFO, cluster->log, 0,
-                      "redis %V does not tell the IP addresses of masters",
+                      "redis %V does not tell where each master is",
                       &cluster->ask.conf->name);
         ngx_mtd_redis_fail(&cluster->ask, "it does not tell its masters",
                            NULL);
@@ -551,95 +548,13 @@ ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 }
 
 
-/* ranges, each of first and last slot, the master and its replicas */
-
 static void
 ngx_mtd_cluster_element(void *data, ngx_uint_t depth, ngx_uint_t index,
     ngx_mtd_value_t *value)
 {
     ngx_mtd_cluster_t *cluster = data;
 
-    ngx_mtd_cluster_map_t  *map;
-
-    map = &cluster->map;
-
-    if (depth == 2) {
-        map->sub = index;
-
-        if (index < 2
-            && (value->type != NGX_MTD_VALUE_INTEGER || value->integer < 0
-                || value->integer >= MTD_SLOTS))
-        {
-            map->invalid = 1;
-
-        } else if (index == 0) {
-            map->first = (ngx_uint_t) value->integer;
-
-        } else if (index == 1) {
-            map->last = (ngx_uint_t) value->integer;
-        }
-
-    } else if (depth == 3 && map->sub == 2 && !map->invalid) {
-
-        if (index == 0) {
-            map->len = ngx_min(value->text.len, NGX_SOCKADDR_STRLEN);
-            ngx_memcpy(map->ip, value->text.data, map->len);
-
-        } else if (index == 1) {
-            ngx_mtd_cluster_range(cluster, (ngx_uint_t) value->integer);
-        }
-    }
-}
-
-
-static void
-ngx_mtd_cluster_range(ngx_mtd_cluster_t *cluster, ngx_uint_t port)
-{
-    ngx_str_t               ip;
-    ngx_uint_t              i, slot;
-    ngx_mtd_place_t         place;
-    ngx_mtd_cluster_map_t  *map;
-
-    map = &cluster->map;
-
-    /* a server that does not know its own address means the one it has */
-
-    if (map->len == 0) {
-        map->len = ngx_sock_ntop(cluster->ask.peer.sockaddr,
-                                 cluster->ask.peer.socklen, map->ip,
-                                 NGX_SOCKADDR_STRLEN, 0);
-    }
-
-    ip.data = map->ip;
-    ip.len = map->len;
-
-    if (ngx_mtd_place(&place, &ip, port) != NGX_OK) {
-        map->invalid = 1;
-        return;
-    }
-
-    for (i = 0; i < map->n; i++) {
-        if (ngx_cmp_sockaddr(&map->place[i].sockaddr.sockaddr,
-                             map->place[i].socklen, &place.sockaddr.sockaddr,
-                             place.socklen, 1)
-            == NGX_OK)
-        {
-            break;
-        }
-    }
-
-    if (i == NGX_MTD_CLUSTER_NODES) {
-        map->invalid = 1;
-        return;
-    }
-
-    if (i == map->n) {
-        map->place[map->n++] = place;
-    }
-
-    for (slot = map->first; slot <= map->last; slot++) {
-        map->slot[slot] = (uint16_t) i;
-    }
+    ngx_mtd_cluster_map_element(&cluster->map, depth, index, value);
 }
 
 
@@ -773,10 +688,7 @@ ngx_mtd_cluster_find(ngx_mtd_cluster_t *cluster, ngx_mtd_place_t *place,
     for (i = 0; i < cluster->n; i++) {
         node = cluster->node[i];
 
-        if (ngx_cmp_sockaddr(node->addr.sockaddr, node->addr.socklen,
-                             &place->sockaddr.sockaddr, place->socklen, 1)
-            == NGX_OK)
-        {
+        if (ngx_mtd_place_same(&node->place, place)) {
             *index = i;
             return node;
         }
@@ -794,8 +706,11 @@ ngx_mtd_cluster_find(ngx_mtd_cluster_t *cluster, ngx_mtd_place_t *place,
 static ngx_mtd_node_t *
 ngx_mtd_cluster_guest(ngx_mtd_cluster_t *cluster, ngx_mtd_place_t *place)
 {
+    ngx_uint_t       n;
     ngx_queue_t     *q;
     ngx_mtd_node_t  *node;
+
+    n = 0;
 
     for (q = ngx_queue_head(&cluster->guests);
          q != ngx_queue_sentinel(&cluster->guests);
@@ -803,12 +718,13 @@ ngx_mtd_cluster_guest(ngx_mtd_cluster_t *cluster, ngx_mtd_place_t *place)
     {
         node = ngx_queue_data(q, ngx_mtd_node_t, queue);
 
-        if (ngx_cmp_sockaddr(node->addr.sockaddr, node->addr.socklen,
-                             &place->sockaddr.sockaddr, place->socklen, 1)
-            == NGX_OK)
-        {
+        if (ngx_mtd_place_same(&node->place, place)) {
             node->invited = ngx_current_msec;
             return node;
+        }
+
+        if (++n == NGX_MTD_CLUSTER_NODES) {
+            return NULL;
         }
     }
 

@@ -21,13 +21,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "mtd_slot.h"
+#include "ngx_mtd_cluster_map.h"
 #include "ngx_mtd_node.h"
 #include "ngx_mtd_redis.h"
 #include "ngx_mtd_zone.h"
-
-
-#define NGX_MTD_CLUSTER_NODES    256        /* at most, and seeds, too */
 
 
 /* from the configuration */
@@ -36,21 +33,6 @@ typedef struct {
     ngx_mtd_redis_conf_t    *seeds;
     ngx_uint_t               n;             /* 0: it is no cluster */
 } ngx_mtd_cluster_conf_t;
-
-
-/* while CLUSTER SLOTS is read */
-
-typedef struct {
-    ngx_uint_t               sub;           /* element of a range */
-    ngx_uint_t               first;
-    ngx_uint_t               last;
-    u_char                   ip[NGX_SOCKADDR_STRLEN];
-    size_t                   len;
-    ngx_uint_t               invalid;       /* unsigned  invalid:1; */
-    ngx_uint_t               n;
-    ngx_mtd_place_t          place[NGX_MTD_CLUSTER_NODES];
-    uint16_t                 slot[MTD_SLOTS];   /* of place, or NONE */
-} ngx_mtd_cluster_map_t;
 
 
 /* of one worker for one store */

@@ -27,49 +27,6 @@ static void ngx_mtd_node_check_handler(ngx_event_t *ev);
 static ngx_int_t ngx_mtd_node_ask_role(ngx_mtd_node_t *node);
 
 
-ngx_int_t
-ngx_mtd_place(ngx_mtd_place_t *place, ngx_str_t *ip, ngx_uint_t port)
-{
-    struct sockaddr_in   *sin;
-#if (NGX_HAVE_INET6)
-    struct sockaddr_in6  *sin6;
-#endif
-
-    ngx_memzero(place, sizeof(ngx_mtd_place_t));
-
-    if (port == 0 || port > 65535) {
-        return NGX_ERROR;
-    }
-
-    sin = &place->sockaddr.sockaddr_in;
-    sin->sin_addr.s_addr = ngx_inet_addr(ip->data, ip->len);
-
-    if (sin->sin_addr.s_addr != INADDR_NONE) {
-        sin->sin_family = AF_INET;
-        sin->sin_port = htons((in_port_t) port);
-        place->socklen = sizeof(struct sockaddr_in);
-        return NGX_OK;
-    }
-
-#if (NGX_HAVE_INET6)
-
-    ngx_memzero(place, sizeof(ngx_mtd_place_t));
-
-    sin6 = &place->sockaddr.sockaddr_in6;
-
-    if (ngx_inet6_addr(ip->data, ip->len, sin6->sin6_addr.s6_addr) == NGX_OK) {
-        sin6->sin6_family = AF_INET6;
-        sin6->sin6_port = htons((in_port_t) port);
-        place->socklen = sizeof(struct sockaddr_in6);
-        return NGX_OK;
-    }
-
-#endif
-
-    return NGX_ERROR;
-}
-
-
 void
 ngx_mtd_node_init(ngx_mtd_node_t *node, const ngx_mtd_redis_conf_t *conf,
     ngx_mtd_links_t *links, ngx_log_t *log)
@@ -121,16 +78,34 @@ ngx_mtd_node_settle(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
 {
     ngx_mtd_node_expect(node, place, role);
 
-    node->place = *place;
     node->addr.sockaddr = &node->place.sockaddr.sockaddr;
     node->addr.socklen = node->place.socklen;
 
     node->conf.name.data = node->name;
-    node->conf.name.len = ngx_sock_ntop(node->addr.sockaddr,
-                                        node->addr.socklen, node->name,
-                                        NGX_SOCKADDR_STRLEN, 1);
+    node->conf.name.len = ngx_mtd_place_text(&node->place, node->name);
     node->conf.addrs = &node->addr;
-    node->conf.naddrs = 1;
+    node->conf.naddrs = node->place.socklen ? 1 : 0;
+}
+
+
+void
+ngx_mtd_node_beside(ngx_mtd_node_t *node, ngx_mtd_node_t *other)
+{
+    ngx_mtd_place_t  place;
+
+    ngx_mtd_place_address(&place, other->data.peer.sockaddr,
+                          other->data.peer.socklen);
+
+    ngx_mtd_node_settle(node, &place, NGX_MTD_ROLE_ANY);
+
+#if (NGX_SSL)
+
+    if (other->tls.name.data == other->place.host) {
+        node->tls.name.len = other->place.len;
+        ngx_memcpy(node->place.host, other->place.host, other->place.len + 1);
+    }
+
+#endif
 }
 
 
@@ -138,9 +113,15 @@ void
 ngx_mtd_node_found(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role)
 {
+    if (node->data.resolving && ngx_mtd_place_same(&node->place, place)) {
+        node->role = role;
+        return;
+    }
+
     ngx_mtd_node_expect(node, place, role);
 
-    ngx_mtd_redis_found(&node->data, &place->sockaddr.sockaddr,
+    ngx_mtd_redis_found(&node->data, place->socklen
+                                     ? &place->sockaddr.sockaddr : NULL,
                         place->socklen);
 }
 
@@ -150,20 +131,22 @@ ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role)
 {
     node->role = role;
+    node->place = *place;
+
+    node->conf.host.data = node->place.host;
+    node->conf.host.len = node->place.len;
+    node->conf.port = node->place.port;
 
 #if (NGX_SSL)
 
-    /* a server that has no name of its own must be who its address says */
+    /* without ssl_name it must be whom the others say it is */
 
     if (node->conf.tls && node->conf.tls->name.len == 0) {
-        node->tls.name.data = node->address;
+        node->tls.name.data = node->place.host;
     }
 
-    if (node->tls.name.data == node->address) {
-        node->tls.name.len = ngx_sock_ntop(&place->sockaddr.sockaddr,
-                                           place->socklen, node->address,
-                                           NGX_SOCKADDR_STRLEN, 0);
-        node->address[node->tls.name.len] = '\0';
+    if (node->tls.name.data == node->place.host) {
+        node->tls.name.len = node->place.len;
     }
 
 #endif
@@ -184,11 +167,19 @@ ngx_mtd_node_restart(ngx_mtd_node_t *node)
 ngx_uint_t
 ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
 {
-    return node->data.state > NGX_MTD_REDIS_RESOLVING
-           && ngx_cmp_sockaddr(node->data.peer.sockaddr,
-                               node->data.peer.socklen,
-                               &place->sockaddr.sockaddr, place->socklen, 1)
-              == NGX_OK;
+    if (node->data.state <= NGX_MTD_REDIS_RESOLVING) {
+        return 0;
+    }
+
+    if (place->socklen == 0) {
+        return ngx_mtd_place_same(&node->place, place);
+    }
+
+    /* one Sentinel may tell the address behind the name of another one */
+
+    return ngx_cmp_sockaddr(node->data.peer.sockaddr, node->data.peer.socklen,
+                            &place->sockaddr.sockaddr, place->socklen, 1)
+           == NGX_OK;
 }
 
 

@@ -19,6 +19,7 @@
 #include <ngx_core.h>
 
 #include "ngx_mtd_link.h"
+#include "ngx_mtd_place.h"
 #include "ngx_mtd_redis.h"
 
 
@@ -29,12 +30,6 @@ typedef enum {
     NGX_MTD_ROLE_MASTER,
     NGX_MTD_ROLE_REPLICA                    /* and connected to its master */
 } ngx_mtd_role_e;
-
-
-typedef struct {
-    ngx_sockaddr_t         sockaddr;
-    socklen_t              socklen;
-} ngx_mtd_place_t;
 
 
 typedef struct ngx_mtd_node_s  ngx_mtd_node_t;
@@ -48,7 +43,7 @@ struct ngx_mtd_node_s {
     ngx_mtd_redis_conf_t   conf;
     ngx_mtd_zone_t        *zone;
     ngx_addr_t             addr;            /* if it has settled */
-    ngx_mtd_place_t        place;
+    ngx_mtd_place_t        place;           /* where it was said to be */
     ngx_uint_t             linked;          /* unsigned  linked:1; */
     ngx_uint_t             role;            /* set before it is connected */
     ngx_event_t            check;           /* of the role, now and then */
@@ -56,8 +51,7 @@ struct ngx_mtd_node_s {
 #if (NGX_SSL)
     ngx_mtd_tls_t          tls;
 #endif
-    u_char                 address[NGX_SOCKADDR_STRLEN + 1];
-    u_char                 name[NGX_SOCKADDR_STRLEN];
+    u_char                 name[NGX_MTD_PLACE_STRLEN];
 
     /* the owner's */
 
@@ -69,11 +63,6 @@ struct ngx_mtd_node_s {
     void                  *owner;
 };
 
-
-/* of an address, not a name */
-
-ngx_int_t ngx_mtd_place(ngx_mtd_place_t *place, ngx_str_t *ip,
-    ngx_uint_t port);
 
 /*
  * conf is copied, zone is set.  Without links it has no link.  To look for
@@ -88,6 +77,13 @@ void ngx_mtd_node_init(ngx_mtd_node_t *node, const ngx_mtd_redis_conf_t *conf,
 
 void ngx_mtd_node_settle(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role);
+
+/* ... where other is connected to, and of its name */
+
+void ngx_mtd_node_beside(ngx_mtd_node_t *node, ngx_mtd_node_t *other);
+
+/* for now */
+
 void ngx_mtd_node_found(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role);
 

@@ -192,8 +192,7 @@ ngx_mtd_preload_handler(ngx_event_t *ev)
 static void
 ngx_mtd_preload_connect(ngx_mtd_preload_t *preload)
 {
-    ngx_mtd_node_t   *node;
-    ngx_mtd_place_t   place;
+    ngx_mtd_node_t  *node;
 
     node = preload->node(preload->data, preload->at);
 
@@ -211,13 +210,9 @@ ngx_mtd_preload_connect(ngx_mtd_preload_t *preload)
         return;
     }
 
-    ngx_memcpy(&place.sockaddr, node->data.peer.sockaddr,
-               node->data.peer.socklen);
-    place.socklen = node->data.peer.socklen;
-
     preload->expected = node->data.server;
 
-    ngx_mtd_node_settle(&preload->copy, &place, NGX_MTD_ROLE_ANY);
+    ngx_mtd_node_beside(&preload->copy, node);
     ngx_mtd_redis_start(&preload->redis, NULL, 0);
 }
 

@@ -17,6 +17,8 @@ static u_char *ngx_mtd_redis_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 static void ngx_mtd_redis_connect(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_unresolvable(ngx_mtd_redis_t *redis);
+static void ngx_mtd_redis_resolve_done(ngx_mtd_redis_t *redis);
 static void ngx_mtd_redis_resolved(ngx_resolver_ctx_t *ctx);
 static void ngx_mtd_redis_open(ngx_mtd_redis_t *redis);
 #if (NGX_SSL)
@@ -170,6 +172,13 @@ ngx_mtd_redis_found(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
         return;
     }
 
+    ngx_mtd_redis_resolve_done(redis);
+
+    if (sockaddr == NULL) {
+        ngx_mtd_redis_resolve(redis);
+        return;
+    }
+
     ngx_memcpy(&redis->sockaddr, sockaddr, socklen);
 
     redis->peer.sockaddr = &redis->sockaddr.sockaddr;
@@ -185,6 +194,12 @@ ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis)
     ngx_resolver_ctx_t  *ctx;
 
     redis->action = "resolving its name";
+    redis->epoch++;
+
+    if (redis->conf->resolver == NULL) {
+        ngx_mtd_redis_unresolvable(redis);
+        return;
+    }
 
     ctx = ngx_resolve_start(redis->conf->resolver, NULL);
 
@@ -205,6 +220,37 @@ ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis)
     if (ngx_resolve_name(ctx) != NGX_OK) {
         redis->resolving = NULL;
         ngx_mtd_redis_fail(redis, "it cannot be resolved", NULL);
+    }
+}
+
+
+/* logged once, though nothing else has worked before */
+
+static void
+ngx_mtd_redis_unresolvable(ngx_mtd_redis_t *redis)
+{
+    static const char  *why = "without a \"resolver\" in http {} nobody "
+                              "resolves the name that it was given";
+
+    if (redis->failed && !redis->unresolvable) {
+        ngx_log_error(NGX_LOG_ERR, &redis->log, 0,
+                      "redis %V is unavailable (%s): %s: %V",
+                      &redis->conf->name, redis->role, why,
+                      &redis->conf->host);
+    }
+
+    redis->unresolvable = 1;
+
+    ngx_mtd_redis_fail(redis, why, &redis->conf->host);
+}
+
+
+static void
+ngx_mtd_redis_resolve_done(ngx_mtd_redis_t *redis)
+{
+    if (redis->resolving) {
+        ngx_resolve_name_done(redis->resolving);
+        redis->resolving = NULL;
     }
 }
 
@@ -420,6 +466,7 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
 
     redis->state = NGX_MTD_REDIS_READY;
     redis->failed = 0;
+    redis->unresolvable = 0;
     redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
     c->log = &redis->log;
     c->read->log = c->log;
@@ -817,10 +864,7 @@ ngx_mtd_redis_close(ngx_mtd_redis_t *redis, ngx_int_t rc)
         ngx_del_timer(&redis->retry);
     }
 
-    if (redis->resolving) {
-        ngx_resolve_name_done(redis->resolving);
-        redis->resolving = NULL;
-    }
+    ngx_mtd_redis_resolve_done(redis);
 
     c = redis->connection;
     redis->connection = NULL;

@@ -37,7 +37,7 @@ typedef struct {
     ngx_uint_t                naddrs;       /* 0: host is resolved */
     ngx_str_t                 host;
     in_port_t                 port;
-    ngx_resolver_t           *resolver;
+    ngx_resolver_t           *resolver;     /* NULL: there is none */
     ngx_msec_t                resolver_timeout;
     ngx_str_t                 user;
     ngx_str_t                 password;
@@ -105,7 +105,7 @@ struct ngx_mtd_redis_s {
     ngx_event_t               retry;
     ngx_msec_t                backoff;
     ngx_uint_t                attempt;
-    ngx_uint_t                epoch;        /* of connection */
+    ngx_uint_t                epoch;        /* of connection, or attempt */
     uint64_t                  server;       /* of its run_id, once READY */
     ngx_sockaddr_t            sockaddr;
     socklen_t                 socklen;
@@ -116,6 +116,7 @@ struct ngx_mtd_redis_s {
     ngx_msec_t                lost;         /* when it failed first */
     ngx_msec_t                since;        /* waiting for the next answer */
     unsigned                  failed:1;     /* since the last READY */
+    unsigned                  unresolvable:1;   /* logged since then */
     unsigned                  stopped:1;    /* waits to be started */
     unsigned                  breaker:1;    /* is told of in the log */
 };
@@ -128,7 +129,10 @@ void ngx_mtd_redis_init(ngx_mtd_redis_t *redis, ngx_log_t *log);
 void ngx_mtd_redis_start(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
     socklen_t socklen);
 
-/* the server that on_find has looked for; too late: nothing happens */
+/*
+ * The server that on_find has looked for; too late: nothing happens.
+ * sockaddr NULL: the host of its conf, which is resolved.
+ */
 
 void ngx_mtd_redis_found(ngx_mtd_redis_t *redis, struct sockaddr *sockaddr,
     socklen_t socklen);

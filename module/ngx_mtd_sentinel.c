@@ -57,6 +57,8 @@ static void ngx_mtd_sentinel_element(void *data, ngx_uint_t depth,
     ngx_uint_t index, ngx_mtd_value_t *value);
 static void ngx_mtd_sentinel_address(ngx_mtd_sentinel_t *sentinel,
     ngx_uint_t index, ngx_str_t *text);
+static void ngx_mtd_sentinel_host(ngx_mtd_sentinel_replica_t *replica,
+    ngx_str_t *text);
 static void ngx_mtd_sentinel_value(ngx_mtd_sentinel_t *sentinel,
     ngx_uint_t index, ngx_str_t *text);
 static void ngx_mtd_sentinel_replica(ngx_mtd_sentinel_t *sentinel);
@@ -230,7 +232,9 @@ ngx_mtd_sentinels_turn_handler(ngx_event_t *ev)
     if (sentinels->asked == sentinels->conf->n) {
         sentinels->asking = 0;
 
-        if (sentinels->node->data.state == NGX_MTD_REDIS_RESOLVING) {
+        if (sentinels->node->data.state == NGX_MTD_REDIS_RESOLVING
+            && sentinels->node->data.resolving == NULL)
+        {
             ngx_mtd_redis_fail(&sentinels->node->data,
                                "no Sentinel tells where it is", NULL);
         }
@@ -296,12 +300,9 @@ ngx_mtd_sentinels_failed(ngx_mtd_sentinels_t *sentinels)
     }
 
     if (sentinels->conf->replica && node->role == NGX_MTD_ROLE_REPLICA
-        && node->data.state == NGX_MTD_REDIS_DOWN
-        && node->data.peer.socklen <= (socklen_t) sizeof(ngx_sockaddr_t))
+        && node->data.state == NGX_MTD_REDIS_DOWN)
     {
-        ngx_memcpy(&sentinels->avoid.sockaddr, node->data.peer.sockaddr,
-                   node->data.peer.socklen);
-        sentinels->avoid.socklen = node->data.peer.socklen;
+        sentinels->avoid = node->place;
         sentinels->avoided = ngx_current_msec;
     }
 }
@@ -342,7 +343,7 @@ ngx_mtd_sentinels_answer(ngx_mtd_sentinels_t *sentinels,
     place = &sentinel->master;
     role = NGX_MTD_ROLE_MASTER;
 
-    if (sentinels->conf->replica && sentinel->best.socklen) {
+    if (sentinels->conf->replica && sentinel->best.len) {
         place = &sentinel->best;
         role = NGX_MTD_ROLE_REPLICA;
     }
@@ -373,7 +374,7 @@ static void
 ngx_mtd_sentinels_switch(ngx_mtd_sentinels_t *sentinels,
     ngx_mtd_sentinel_t *sentinel, ngx_mtd_place_t *place)
 {
-    u_char  text[NGX_SOCKADDR_STRLEN];
+    u_char  text[NGX_MTD_PLACE_STRLEN];
     size_t  len;
 
     if (!sentinels->conf->replica && ngx_mtd_node_at(sentinels->node, place))
@@ -381,8 +382,7 @@ ngx_mtd_sentinels_switch(ngx_mtd_sentinels_t *sentinels,
         return;
     }
 
-    len = ngx_sock_ntop(&place->sockaddr.sockaddr, place->socklen, text,
-                        NGX_SOCKADDR_STRLEN, 1);
+    len = ngx_mtd_place_text(place, text);
 
     ngx_log_error(NGX_LOG_NOTICE, sentinels->log, 0,
                   "redis %V: the master is now at %*s, says Sentinel %V",
@@ -455,8 +455,8 @@ ngx_mtd_sentinel_ask(ngx_mtd_sentinel_t *sentinel)
 
     sentinel->step = NGX_MTD_SENTINEL_ADDRESS;
     sentinel->epoch = 0;
-    sentinel->master.socklen = 0;
-    sentinel->best.socklen = 0;
+    sentinel->master.len = 0;
+    sentinel->best.len = 0;
     sentinel->replica.len = 0;
     sentinel->replica.up = 0;
 
@@ -502,10 +502,10 @@ ngx_mtd_sentinel_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     }
 
     if (sentinel->step == NGX_MTD_SENTINEL_ADDRESS
-        && sentinel->master.socklen == 0)
+        && sentinel->master.len == 0)
     {
-        ngx_mtd_redis_fail(&sentinel->redis,
-                           "it does not tell the master's IP address", NULL);
+        ngx_mtd_redis_fail(&sentinel->redis, "what it tells of the master is "
+                           "neither an IP address nor a name", NULL);
         return;
     }
 
@@ -640,26 +640,33 @@ static void
 ngx_mtd_sentinel_address(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
     ngx_str_t *text)
 {
-    ngx_int_t   port;
-    ngx_str_t   ip;
+    ngx_str_t                    host;
+    ngx_mtd_sentinel_replica_t  *master;
+
+    master = &sentinel->replica;
 
     if (index == 0) {
-        sentinel->replica.len = ngx_min(text->len, NGX_SOCKADDR_STRLEN);
-        ngx_memcpy(sentinel->replica.ip, text->data, sentinel->replica.len);
+        ngx_mtd_sentinel_host(master, text);
         return;
     }
 
-    ip.data = sentinel->replica.ip;
-    ip.len = sentinel->replica.len;
-    port = ngx_atoi(text->data, text->len);
+    host.data = master->host;
+    host.len = master->len;
 
-    if (port == NGX_ERROR
-        || ngx_mtd_place(&sentinel->master, &ip, port) != NGX_OK)
-    {
-        sentinel->master.socklen = 0;
-    }
+    /* it is nowhere if that is none */
+
+    (void) ngx_mtd_place(&sentinel->master, &host,
+                         ngx_atoi(text->data, text->len));
 
     sentinel->replica.len = 0;
+}
+
+
+static void
+ngx_mtd_sentinel_host(ngx_mtd_sentinel_replica_t *replica, ngx_str_t *text)
+{
+    replica->len = ngx_min(text->len, NGX_MTD_PLACE_HOST);
+    ngx_memcpy(replica->host, text->data, replica->len);
 }
 
 
@@ -695,8 +702,7 @@ ngx_mtd_sentinel_value(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
     switch (sentinel->field) {
 
     case NGX_MTD_SENTINEL_IP:
-        replica->len = ngx_min(text->len, NGX_SOCKADDR_STRLEN);
-        ngx_memcpy(replica->ip, text->data, replica->len);
+        ngx_mtd_sentinel_host(replica, text);
         break;
 
     case NGX_MTD_SENTINEL_PORT:
@@ -730,35 +736,32 @@ ngx_mtd_sentinel_value(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
 static void
 ngx_mtd_sentinel_replica(ngx_mtd_sentinel_t *sentinel)
 {
+    u_char                       text[NGX_MTD_PLACE_STRLEN];
     uint32_t                     weight;
-    ngx_str_t                    ip;
-    ngx_mtd_place_t              place, *avoid;
+    ngx_str_t                    host;
+    ngx_mtd_place_t              place;
     ngx_mtd_sentinels_t         *sentinels;
     ngx_mtd_sentinel_replica_t  *replica;
 
     sentinels = sentinel->sentinels;
     replica = &sentinel->replica;
 
-    ip.data = replica->ip;
-    ip.len = replica->len;
+    host.data = replica->host;
+    host.len = replica->len;
 
     if (replica->up && replica->linked
-        && ngx_mtd_place(&place, &ip, replica->port) == NGX_OK)
+        && ngx_mtd_place(&place, &host, replica->port) == NGX_OK)
     {
-        avoid = &sentinels->avoid;
-
         ngx_crc32_init(weight);
         ngx_crc32_update(&weight, ngx_cycle->hostname.data,
                          ngx_cycle->hostname.len);
-        ngx_crc32_update(&weight, (u_char *) &place.sockaddr, place.socklen);
+        ngx_crc32_update(&weight, text, ngx_mtd_place_text(&place, text));
 
-        if ((avoid->socklen == 0
+        if ((sentinels->avoid.len == 0
              || ngx_current_msec - sentinels->avoided
                 >= NGX_MTD_SENTINEL_AVOID
-             || ngx_cmp_sockaddr(&avoid->sockaddr.sockaddr, avoid->socklen,
-                                 &place.sockaddr.sockaddr, place.socklen, 1)
-                != NGX_OK)
-            && (sentinel->best.socklen == 0 || weight > sentinel->weight))
+             || !ngx_mtd_place_same(&sentinels->avoid, &place))
+            && (sentinel->best.len == 0 || weight > sentinel->weight))
         {
             sentinel->best = place;
             sentinel->weight = weight;
@@ -771,14 +774,13 @@ ngx_mtd_sentinel_replica(ngx_mtd_sentinel_t *sentinel)
 }
 
 
-/* of a message: what it is, the channel, "NAME IP PORT IP PORT" */
+/* of a message: what it is, the channel, "NAME HOST PORT HOST PORT" */
 
 static void
 ngx_mtd_sentinel_heard(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
     ngx_str_t *text)
 {
     u_char               *p, *last;
-    ngx_int_t             port;
     ngx_str_t             word[5], *master;
     ngx_uint_t            i;
     ngx_mtd_sentinels_t  *sentinels;
@@ -813,12 +815,12 @@ ngx_mtd_sentinel_heard(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
     }
 
     master = &sentinels->conf->master;
-    port = ngx_atoi(word[4].data, word[4].len);
 
     if (master->len == word[0].len
         && ngx_memcmp(master->data, word[0].data, word[0].len) == 0
-        && port != NGX_ERROR
-        && ngx_mtd_place(&sentinel->master, &word[3], port) == NGX_OK)
+        && ngx_mtd_place(&sentinel->master, &word[3],
+                         ngx_atoi(word[4].data, word[4].len))
+           == NGX_OK)
     {
         ngx_mtd_sentinels_switch(sentinels, sentinel, &sentinel->master);
     }

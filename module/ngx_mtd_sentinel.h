@@ -44,9 +44,9 @@ typedef struct ngx_mtd_sentinels_s  ngx_mtd_sentinels_t;
 /* a replica while a Sentinel describes it */
 
 typedef struct {
-    u_char                   ip[NGX_SOCKADDR_STRLEN];
+    u_char                   host[NGX_MTD_PLACE_HOST];
     size_t                   len;
-    ngx_uint_t               port;
+    ngx_int_t                port;
     unsigned                 up:1;          /* by its flags */
     unsigned                 linked:1;      /* to its master */
 } ngx_mtd_sentinel_replica_t;
@@ -66,8 +66,6 @@ typedef struct {
     ngx_mtd_sentinel_replica_t  replica;
     ngx_mtd_place_t          best;          /* of the replicas */
     uint32_t                 weight;
-    ngx_str_t                ip;            /* of the reply that is read */
-    u_char                   text[NGX_SOCKADDR_STRLEN];
 } ngx_mtd_sentinel_t;
 
 
