@@ -43,7 +43,7 @@
 #define MTDCTL_AUDIT_TTL       (30 * 24 * 3600)
 
 
-#define MTDCTL_ADDRESS         256      /* HOST:PORT, terminated */
+#define MTDCTL_ADDRESS         264      /* HOST:PORT, terminated */
 
 
 #define mtdctl_string(text)    { sizeof(text) - 1, (u_char *) text }
@@ -191,6 +191,19 @@ int mtdctl_tls_connect(mtdctl_t *ctl, const char *host);
 int mtdctl_tls_send(mtdctl_t *ctl, const char *command, size_t len);
 int mtdctl_tls_reply(mtdctl_t *ctl, void **reply);
 void mtdctl_tls_close(mtdctl_t *ctl);
+
+
+/*
+ * mtdctl_address.c: HOST:PORT of a server that another one has told of, which
+ * may be an address or a name.  Returns -1 if it is none.
+ */
+
+int mtdctl_address(char *address, const char *host, size_t len,
+    long long port);
+
+/* 0 if it is none */
+
+long long mtdctl_address_port(const char *text);
 
 
 /* mtdctl_redis.c */

@@ -12,6 +12,9 @@ static int mtdctl_nodes_add(mtdctl_nodes_t *nodes, const char *address);
 static int mtdctl_nodes_ask_slots(mtdctl_t *ctl, mtdctl_nodes_t *nodes);
 static int mtdctl_nodes_range(mtdctl_nodes_t *nodes, const redisReply *range,
     int asked);
+static const redisReply *mtdctl_nodes_host(const redisReply *master);
+static int mtdctl_nodes_beside(mtdctl_t *ctl, mtdctl_nodes_t *nodes,
+    const char *port, size_t known);
 static uint16_t mtdctl_nodes_crc16(const u_char *p, size_t len);
 
 
@@ -206,18 +209,18 @@ mtdctl_nodes_range(mtdctl_nodes_t *nodes, const redisReply *range, int asked)
         return -1;
     }
 
-    host = master->element[0];
+    host = mtdctl_nodes_host(master);
 
-    /* a node that does not know its own name means itself */
-
-    if (host->type != REDIS_REPLY_STRING || host->len == 0) {
+    if (host == NULL) {
         n = asked;
 
-    } else {
-        snprintf(address, sizeof(address), strchr(host->str, ':')
-                                           ? "[%.200s]:%lld" : "%.200s:%lld",
-                 host->str, master->element[1]->integer);
+    } else if (mtdctl_address(address, host->str, host->len,
+                              master->element[1]->integer)
+               != 0)
+    {
+        return -1;
 
+    } else {
         n = mtdctl_nodes_add(nodes, address);
     }
 
@@ -229,6 +232,46 @@ mtdctl_nodes_range(mtdctl_nodes_t *nodes, const redisReply *range, int asked)
     }
 
     return 0;
+}
+
+
+/*
+ * NULL: it does not know its own name and means itself.  One that is to tell
+ * names but was given none, "?", has its address among what else is told.
+ */
+
+static const redisReply *
+mtdctl_nodes_host(const redisReply *master)
+{
+    size_t             i;
+    const redisReply  *host, *more;
+
+    host = master->element[0];
+
+    if (host->type != REDIS_REPLY_STRING || host->len == 0) {
+        return NULL;
+    }
+
+    if (strcmp(host->str, "?") != 0 || master->elements < 4) {
+        return host;
+    }
+
+    more = master->element[3];
+
+    if (more->type != REDIS_REPLY_ARRAY) {
+        return host;
+    }
+
+    for (i = 0; i + 1 < more->elements; i += 2) {
+        if (more->element[i]->type == REDIS_REPLY_STRING
+            && strcmp(more->element[i]->str, "ip") == 0
+            && more->element[i + 1]->type == REDIS_REPLY_STRING)
+        {
+            return more->element[i + 1];
+        }
+    }
+
+    return host;
 }
 
 
@@ -266,25 +309,59 @@ mtdctl_nodes_redirect(mtdctl_t *ctl, mtdctl_nodes_t *nodes,
         return MTDCTL_NONE;
     }
 
-    if (colon == p) {
+    len = colon - p;
 
-        /* only the port: on the same host */
+    if (len == 0 || (len == 1 && *p == '?')) {
+        return mtdctl_nodes_beside(ctl, nodes, colon, len);
+    }
 
-        colon = strrchr(ctl->address, ':');
-        len = colon ? (size_t) (colon - ctl->address) : 0;
-
-        snprintf(address, sizeof(address), "%.*s%s", (int) len,
-                 ctl->address, p);
-
-    } else if (memchr(p, ':', colon - p) != NULL) {
-        snprintf(address, sizeof(address), "[%.*s]%s", (int) (colon - p), p,
-                 colon);
-
-    } else {
-        snprintf(address, sizeof(address), "%s", p);
+    if (mtdctl_address(address, p, len, mtdctl_address_port(colon + 1)) != 0) {
+        return MTDCTL_NONE;
     }
 
     return mtdctl_nodes_add(nodes, address);
+}
+
+
+/*
+ * Only the port: on the same host.  "?" is of one that was given no name,
+ * which may be anywhere, so it must be known to be there.
+ */
+
+static int
+mtdctl_nodes_beside(mtdctl_t *ctl, mtdctl_nodes_t *nodes, const char *port,
+    size_t known)
+{
+    int          i;
+    char         address[MTDCTL_ADDRESS];
+    size_t       len;
+    const char  *colon;
+
+    colon = strrchr(ctl->address, ':');
+    len = colon ? (size_t) (colon - ctl->address) : 0;
+
+    if (strncmp(ctl->address, "unix:", 5) == 0
+        || mtdctl_address_port(port + 1) == 0
+        || (size_t) snprintf(address, sizeof(address), "%.*s%s", (int) len,
+                             ctl->address, port)
+           >= sizeof(address))
+    {
+        return MTDCTL_NONE;
+    }
+
+    if (!known) {
+        return mtdctl_nodes_add(nodes, address);
+    }
+
+    for (i = 0; i < nodes->n; i++) {
+        if (i != nodes->current
+            && strcmp(nodes->node[i].address, address) == 0)
+        {
+            return i;
+        }
+    }
+
+    return MTDCTL_NONE;
 }
 
 

@@ -119,13 +119,13 @@ mtdctl_sentinel_ask(mtdctl_t *ctl, const char *name, const char *sentinel,
         status = mtdctl_fail(ctl, MTDCTL_STORE, "Sentinel at %s knows no"
                              " master \"%.100s\"", sentinel, name);
 
-    } else if (reply->elements != 2) {
+    } else if (reply->elements != 2
+               || mtdctl_address(master, reply->element[0]->str,
+                                 reply->element[0]->len,
+                                 mtdctl_address_port(reply->element[1]->str))
+                  != 0)
+    {
         status = mtdctl_redis_strange(ctl, "SENTINEL");
-
-    } else {
-        snprintf(master, MTDCTL_ADDRESS, strchr(reply->element[0]->str, ':')
-                                         ? "[%.200s]:%.8s" : "%.200s:%.8s",
-                 reply->element[0]->str, reply->element[1]->str);
     }
 
     freeReplyObject(reply);

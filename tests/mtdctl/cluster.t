@@ -52,7 +52,7 @@ like($err, qr/refused: ERR This instance has cluster support disabled/,
 ($rc, $out, $err) = run('--cluster', '--redis', '127.0.0.1:' . '0' x 300 . $one,
                         'device', 'list');
 is($rc, 2, 'a long address');
-like($err, qr/"127\.0\.0\.1:0+\.\.\." is longer than 255 bytes/, 'message');
+like($err, qr/"127\.0\.0\.1:0+\.\.\." is longer than 263 bytes/, 'message');
 
 for my $moved ('MOVED', 'MOVED 1', 'MOVED 1 ', 'ASK', 'ASK 1 nowhere') {
     my ($pid, $port) = liar($moved);
