@@ -232,14 +232,14 @@ ngx_mtd_redis_unresolvable(ngx_mtd_redis_t *redis)
     static const char  *why = "without a \"resolver\" in http {} nobody "
                               "resolves the name that it was given";
 
-    if (redis->failed && !redis->unresolvable) {
+    if (redis->failed && !redis->unresolved) {
         ngx_log_error(NGX_LOG_ERR, &redis->log, 0,
                       "redis %V is unavailable (%s): %s: %V",
                       &redis->conf->name, redis->role, why,
                       &redis->conf->host);
     }
 
-    redis->unresolvable = 1;
+    redis->unresolved = 1;
 
     ngx_mtd_redis_fail(redis, why, &redis->conf->host);
 }
@@ -265,9 +265,13 @@ ngx_mtd_redis_resolved(ngx_resolver_ctx_t *ctx)
     redis->resolving = NULL;
 
     if (ctx->state || ctx->naddrs == 0) {
-        ngx_log_error(NGX_LOG_INFO, &redis->log, 0,
+        ngx_log_error(NGX_LOG_INFO, redis->unresolved ? &redis->quiet
+                                                      : &redis->log, 0,
                       "%V could not be resolved (%i: %s)", &ctx->name,
                       ctx->state, ngx_resolver_strerror(ctx->state));
+
+        redis->unresolved = 1;
+
         ngx_resolve_name_done(ctx);
         ngx_mtd_redis_fail(redis, "its name could not be resolved", NULL);
         return;
@@ -466,7 +470,7 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
 
     redis->state = NGX_MTD_REDIS_READY;
     redis->failed = 0;
-    redis->unresolvable = 0;
+    redis->unresolved = 0;
     redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
     c->log = &redis->log;
     c->read->log = c->log;

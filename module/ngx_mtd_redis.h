@@ -116,7 +116,7 @@ struct ngx_mtd_redis_s {
     ngx_msec_t                lost;         /* when it failed first */
     ngx_msec_t                since;        /* waiting for the next answer */
     unsigned                  failed:1;     /* since the last READY */
-    unsigned                  unresolvable:1;   /* logged since then */
+    unsigned                  unresolved:1; /* the same, and logged */
     unsigned                  stopped:1;    /* waits to be started */
     unsigned                  breaker:1;    /* is told of in the log */
 };
