@@ -205,7 +205,8 @@ sub sentinel {
     $self->{log} = "$own/log";
     spew("$own/conf", join '', "port $self->{port}\n", "bind 127.0.0.1\n",
          "dir $own\n", $more,
-         map { "sentinel monitor $_ 127.0.0.1 $masters{$_}{port} $quorum\n"
+         map { "sentinel monitor $_ " . ($masters{$_}{name} // '127.0.0.1')
+               . " $masters{$_}{port} $quorum\n"
                . "sentinel down-after-milliseconds $_ $down\n"
                . "sentinel failover-timeout $_ 3000\n" } keys %masters);
     push @servers, $self;

@@ -54,7 +54,11 @@ like($err, qr/refused: ERR This instance has cluster support disabled/,
 is($rc, 2, 'a long address');
 like($err, qr/"127\.0\.0\.1:0+\.\.\." is longer than 263 bytes/, 'message');
 
-for my $moved ('MOVED', 'MOVED 1', 'MOVED 1 ', 'ASK', 'ASK 1 nowhere') {
+for my $moved ('MOVED', 'MOVED 1', 'MOVED 1 ', 'ASK', 'ASK 1 nowhere',
+               map { ("MOVED 1 $_", "ASK 1 $_") }
+               'unix:' . dir() . '/a.sock', '127.1:1', 'a..b:1', 'a/b:1',
+               'x' x 64 . ':1', 'a:0', 'a:65536', 'a:1x', '?:1')
+{
     my ($pid, $port) = liar($moved);
 
     ($rc, $out, $err) = run('--cluster', '--redis', "127.0.0.1:$port",

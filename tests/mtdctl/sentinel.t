@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use IO::Socket::INET;
+use POSIX ();
 use lib "$FindBin::Bin/lib";
 use Mtdctl;
 use Servers;
@@ -75,6 +76,25 @@ for (
 }
 
 
+# one that names what is no server
+
+for my $is ([ 'unix:' . dir() . '/a.sock', 1 ], [ 'a..b', 1 ], [ '127.1', 1 ],
+            [ 'x' x 64, 1 ], [ 'x.' x 126 . 'xx', 1 ], [ 'a b', 1 ],
+            [ '', 1 ], [ '127.0.0.1', 0 ], [ '127.0.0.1', 65536 ],
+            [ '127.0.0.1', "${first}x" ])
+{
+    my ($pid, $port) = liar(@$is);
+
+    ($rc, $out, $err) = run('--sentinel', "mymaster=127.0.0.1:$port", 'device',
+                            'get', 'd1');
+    is($rc, 3, "named: \"@$is\"");
+    like($err, qr/Redis at 127\.0\.0\.1:$port: strange answer to SENTINEL/,
+         'message');
+    kill KILL => $pid;
+    waitpid $pid, 0;
+}
+
+
 # failover
 
 ok(until_true(sub { cli($sentinel, 'SENTINEL', 'FAILOVER', 'mymaster')
@@ -99,3 +119,24 @@ like($err, qr/Redis at 127\.0\.0\.1:$second is not the master that a Sentinel/,
      'message');
 
 done_testing();
+
+
+# a Sentinel that names this server
+
+sub liar {
+    my ($host, $port) = @_;
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
+                 or die $!;
+    my $pid = fork() // die $!;
+
+    return ($pid, $socket->sockport) if $pid;
+
+    while (my $link = $socket->accept) {
+        sysread $link, my $command, 4096;
+        print {$link} "*2\r\n", map { '$' . length($_) . "\r\n$_\r\n" }
+                                $host, $port;
+        close $link;
+    }
+
+    POSIX::_exit(0);
+}

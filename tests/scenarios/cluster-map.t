@@ -31,8 +31,8 @@ ok(wait_for(sub { told() eq 'block unknown_device' }), 'the map is used');
 # a slot moves to who has no address, as its old owner says; just now the map
 # was asked for, and will not be for a while
 
-$to->do(qw(CONFIG SET cluster-announce-hostname), 'to.test');
-ok(wait_for(sub { $from->do('CLUSTER', 'NODES') =~ /to\.test/ }),
+$to->do(qw(CONFIG SET cluster-announce-hostname), 'to.7');
+ok(wait_for(sub { $from->do('CLUSTER', 'NODES') =~ /to\.7/ }),
    'a name is announced');
 
 my $asked = asked();
@@ -42,7 +42,7 @@ $from->do(qw(CONFIG SET cluster-preferred-endpoint-type hostname));
 $to->do(qw(CLUSTER SETSLOT), $slot, 'IMPORTING', $from->{id});
 $_->do(qw(CLUSTER SETSLOT), $slot, 'NODE', $to->{id}) for $to, $from;
 like(eval { $from->do('GET', "mtd:alias:serial:d$n") } // $@,
-     qr/MOVED $slot to\.test:/, 'a slot moves to a name');
+     qr/MOVED $slot to\.7:/, 'a slot moves to a name');
 is(told(), 'block store_unavailable', '... which leads nowhere');
 ok(wait_for(sub { told() eq 'block unknown_device' }, SOON),
    '... but to a new map');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Sentinels and a cluster that speak TLS: each server that is found must be
-# who its address says, or who ssl_name says.
+# who its address or its name says, or who ssl_name says.
 
 use strict;
 use warnings;
@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Gate;
+use Names;
 use Servers;
 use Test::More;
 
@@ -70,15 +71,77 @@ fresh("cluster on; server 127.0.0.1:$node; $ca ssl_name other.test;");
 ok(wait_for(sub { error_log() =~ /unavailable \(cluster\)/ }), '... or another');
 is(told('stranger'), 'block store_unavailable', '... which is not asked');
 
+
+# names that are announced are what certificates must be for
+
+certificate('named', '/CN=x', 'ca', 'DNS:redis.test');
+
+my $dns = dns('redis.test' => '127.0.0.1', 'other.test' => '127.0.0.1');
+my $resolver = "resolver 127.0.0.1:$dns ipv6=off;";
+my $by_name = Servers::port();
+my ($named) = cluster(1, tls($by_name, 'named'), qw(--tls-cluster yes
+                      --cluster-preferred-endpoint-type hostname));
+
+$named->do(qw(CONFIG SET cluster-announce-hostname redis.test));
+$named->device('good');
+fresh("cluster on; server redis.test:$by_name; $ca preload on;", $resolver);
+ok(wait_for(sub { told() eq 'allow secured_enough' }), 'a cluster with names');
+ok(wait_for(sub { status()->{stores}{r}{trusted} }), '... tells of changes');
+ok(wait_for(sub { status()->{stores}{r}{preload}{state} eq 'done' }),
+   '... and is preloaded');
+
+with_names(sub {
+    is(system("$ENV{MTDCTL} --cluster --tls --cacert $dir/ca.crt --redis"
+              . " redis.test:$by_name device set new os=x >$dir/mtdctl.out 2>&1"),
+       0, '... and written to') or diag(slurp("$dir/mtdctl.out"));
+});
+
+$named->do(qw(CONFIG SET cluster-announce-hostname other.test));
+fresh("cluster on; server redis.test:$by_name; $ca", $resolver);
+ok(wait_for(sub { error_log() =~ /\(data\): its certificate is for another name/ }),
+   'another name: the master is not asked');
+is(told('stranger'), 'block store_unavailable', '... and nobody else');
+
+fresh("cluster on; server redis.test:$by_name; $ca ssl_name redis.test;",
+      $resolver);
+ok(wait_for(sub { told() eq 'allow secured_enough' }), '... but with ssl_name');
+
+
+# the same by a Sentinel
+
+my ($m, $s) = (Servers::port(), Servers::port());
+my ($first, $watcher);
+
+with_names(sub {
+    $first = server(tls($m, 'named'));
+    $watcher = sentinel(1, 5000, mymaster => { name => 'redis.test', port => $m },
+        conf => join '', map { "$_\n" } "tls-port $s", 'tls-replication yes',
+        'tls-auth-clients no', "tls-cert-file $dir/named.crt",
+        "tls-key-file $dir/named.key", "tls-ca-cert-file $dir/ca.crt",
+        'sentinel resolve-hostnames yes', 'sentinel announce-hostnames yes');
+});
+
+$first->device('good');
+fresh("sentinel mymaster redis.test:$s; $ca", $resolver);
+ok(wait_for(sub { told() eq 'allow secured_enough' }), 'a Sentinel with names');
+ok(wait_for(sub { status()->{stores}{r}{trusted} }), '... tells of changes');
+$watcher->do(qw(SENTINEL CONFIG SET announce-hostnames no));
+fresh("sentinel mymaster redis.test:$s; $ca", $resolver);
+ok(wait_for(sub { error_log() =~ /\(data\): its certificate is for another address/ }),
+   '... with an address it is another one');
+
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
 
 
 sub http {
-    my ($where) = @_;
+    my ($where, $resolver) = @_;
+
+    $resolver //= '';
 
     return <<"END";
+$resolver
 mtd_redis r { $where zone 1m; timeout 2s; }
 mtd_policy p { }
 server {
@@ -96,11 +159,11 @@ END
 # other workers, and an empty log
 
 sub fresh {
-    my ($where) = @_;
+    my ($where, $resolver) = @_;
     my %old = map { $_ => 1 } workers();
 
     open my $log, '>', "$dir/logs/error.log" or die $!;
-    gate(reload => 1, http => http($where));
+    gate(reload => 1, http => http($where, $resolver));
     wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
         or die 'the workers are the old ones';
 }
