@@ -48,6 +48,7 @@ static void ngx_http_mtd_open_walk(ngx_http_mtd_opens_t *opens);
 static void ngx_http_mtd_open_handler(ngx_event_t *ev);
 static void ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
+static ngx_uint_t ngx_http_mtd_open_redirected(ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
@@ -279,6 +280,10 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
         return;
     }
 
+    if (ngx_http_mtd_open_redirected(ctx)) {
+        return;
+    }
+
     if (ngx_http_mtd_open_unchanged(opens, ctx)) {
         ngx_http_mtd_open_wake(opens, ctx);
         return;
@@ -328,6 +333,18 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
         opens->unsure = 1;
         *ctx = before;
     }
+}
+
+
+/*
+ * On its way to another location, which may have no gate, and may have to
+ * wait there: it is decided on again before it gets anything.
+ */
+
+static ngx_uint_t
+ngx_http_mtd_open_redirected(ngx_http_mtd_ctx_t *ctx)
+{
+    return ngx_http_get_module_ctx(ctx->request, ngx_http_mtd_module) != ctx;
 }
 
 
@@ -415,6 +432,11 @@ ngx_http_mtd_open_asked(void *data)
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
 
     ctx->checking = 0;
+
+    if (ngx_http_mtd_open_redirected(ctx)) {
+        return;
+    }
+
     before = *ctx;
 
     ngx_http_mtd_identified_again(r, ctx, mlcf);

@@ -20,7 +20,7 @@ my @kinds = qw(hang drip tunnel ping);
 redis_start(sub {
     device($_) for @kinds;
     device($_) for qw(good mark moved gone other kept late aged
-                             brief);
+                             brief sent);
 });
 
 sink();
@@ -111,6 +111,21 @@ ok(wait_for(sub { redis('SET', 'mtd:alias:serial:churn', 'good');
                   !waiting('brief') }), 'its record has expired');
 like(rest('brief'), qr/X-Is: block unknown_device/, '... and it is refused');
 redis('DEBUG', 'SET-ACTIVE-EXPIRE', 1);
+
+
+# an error page without a gate, and a limit that lets the request wait on its
+# way there
+
+for (1 .. 2) {
+    $open{"sent$_"} = IO::Socket::UNIX->new("$dir/gate.sock");
+    print { $open{"sent$_"} } "GET /sent/?device=sent HTTP/1.1\r\n"
+        . "Host: mail.example.com\r\n\r\n";
+    $open{"sent$_"}->flush;
+}
+
+ok(wait_for(sub { error_log() =~ /delaying request/ }), 'one is delayed');
+redis('HSET', 'mtd:device:sent', 'threat', 'highSeverity');
+like(rest("sent$_"), qr/^HTTP.*X-Is: allow exempt/s, "page $_") for 1 .. 2;
 
 
 # redis fails, which is no change; what changed meanwhile is
@@ -234,6 +249,7 @@ END
 mtd_redis r { server unix:$dir/redis.sock; zone 4m; timeout 10s; fresh 1h; }
 mtd_policy p { max_threat low; }
 mtd_policy young { max_age 1m; }
+limit_req_zone \$host zone=sent:32k rate=1r/s;
 upstream sink { server unix:$dir/sink.sock; }
 upstream many { server unix:$dir/many1.sock; server unix:$dir/many2.sock; }
 server {
@@ -243,6 +259,8 @@ server {
     $server
     location /kept/ { mtd_cut off; $location }
     location /aged/ { mtd young; $location }
+    location /sent/ { error_page 502 /sent.gif; proxy_pass http://unix:$dir/no.sock; }
+    location = /sent.gif { mtd off; limit_req zone=sent burst=2; empty_gif; }
     location = /status { mtd_status; }
 }
 server {
