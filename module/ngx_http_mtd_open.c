@@ -616,6 +616,14 @@ ngx_http_mtd_open_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
         r->read_event_handler = ngx_http_block_reading;
 
+        if (r->request_body && r->request_body->rest > 0) {
+
+            /* what is to come of it is no request */
+
+            r->keepalive = 0;
+            r->lingering_close = 1;
+        }
+
         return ngx_http_mtd_refuse(r, ctx, mlcf);
     }
 

@@ -52,7 +52,7 @@ my @requests = (
      $broken, 'GET'],
 );
 
-my @devices = ((map { lc $_->[0] } @requests), qw(again two kept good));
+my @devices = ((map { lc $_->[0] } @requests), qw(again two kept good body));
 
 redis_start(sub { device($_) for @devices });
 sink();
@@ -118,6 +118,33 @@ ok(wait_for(sub { answer_on($link, 'X-Sink: answers')->{status} == 200 }),
    '... and the next is answered');
 
 
+# a body that nginx still reads: what is to come of it is no request
+
+my $request = "GET /owa/x HTTP/1.1\r\nHost: mail.example.com\r\n\r\n";
+
+for my $length ('Content-Length: 1000', 'Transfer-Encoding: chunked') {
+    my $body = IO::Socket::UNIX->new("$dir/mail.sock");
+
+    redis('HSET', 'mtd:device:body', 'threat', 'secured');
+    ok(wait_for(sub { answer_to('/owa/x', 'X-Sink: answers',
+                                'X-Device: body')->{status} == 200 }),
+       "$length: allowed");
+
+    my $before = allowed();
+    print $body "POST /owa/body HTTP/1.1\r\nHost: mail.example.com\r\n"
+        . "X-Device: body\r\n$length\r\n\r\n5\r\n";
+    $body->flush;
+    ok(wait_for(sub { allowed() > $before }), '... and waits for its body');
+    redis('HSET', 'mtd:device:body', 'threat', 'highSeverity');
+
+    like(answer($body)->{head}, qr/^HTTP\S+ 40\d .*Connection: close/s,
+         '... and is ended');
+    print $body $request, 'x' x 1000;
+    $body->flush;
+    is(answer($body), undef, '... with its connection');
+}
+
+
 # streams of one connection of HTTP/2
 
 my $met = met_at_sink();
@@ -150,6 +177,15 @@ is(alerts(), '', 'nothing is wrong');
 done_testing();
 
 
+sub answer_to {
+    my ($target, @headers) = @_;
+    return get($target, at => 'mail', headers => \@headers);
+}
+
+
+sub allowed { return status()->{stores}{r}{reasons}{secured_enough} }
+
+
 sub http {
     my $location = <<'END';
 proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
@@ -165,6 +201,7 @@ END
     mtd_value \$http_x_device kind=serial;
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     location / { $location }
+    location = /owa/body { proxy_pass http://sink; }
 END
 
     return <<"END";
