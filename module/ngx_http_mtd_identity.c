@@ -537,7 +537,9 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
 /*
  * The first identity names the device.  Of its candidates that are known
  * the one with the stricter verdict is decided on.  Further identities may
- * be unknown, but if they are known they must be this device.
+ * be unknown, but if they are known they must be this device.  They are not
+ * tried in place of one that is unknown, but may be stricter than a policy
+ * that allows those.
  */
 
 static void
@@ -573,7 +575,9 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
         if (answer->source == NGX_MTD_LOOKUP_ERROR
             || (answers->owner[i] == 0
-                && (answer->source != NGX_MTD_LOOKUP_NEGATIVE || !known)))
+                && (answer->source != NGX_MTD_LOOKUP_NEGATIVE || !known))
+            || (answers->owner[i] != 0
+                && answer->source != NGX_MTD_LOOKUP_NEGATIVE && !known))
         {
             if (first) {
                 ngx_http_mtd_take(r, ctx, mlcf, answer);

@@ -126,3 +126,21 @@ is http('GET', '/x', 'X-Example-Device: d2')->{'x-is'}, 'block unknown_device',
 my ($first) = http('GET', '/x', 'X-Example-Device: mine')->{'x-audited'} =~ /(\d+)/;
 my ($then) = http('GET', '/x', 'X-Example-Device: mine')->{'x-audited'} =~ /(\d+)/;
 is $then, $first + 1, 'each is audited once';
+
+=== TEST 10: the first is not known and would be allowed, the second is known
+--- policy: unknown_device allow;
+--- request
+POST /Microsoft-Server-ActiveSync?Cmd=Sync&User=u&DeviceId=phone&DeviceType=t
+--- more_headers
+X-Device: new
+--- response_headers
+X-Is: allow secured_enough
+--- then
+redis('HSET', key('device:d1'), 'threat', 'compromised');
+until_true(sub { both('phone', 'X-Device: new') ne 'allow secured_enough' });
+is both('phone', 'X-Device: new'), 'remediate compromised', 'it may refuse';
+is both('phone', 'X-Device: new'), 'remediate compromised', 'from the zone';
+is both('phone'), 'remediate compromised', 'as if it were the only one';
+is both('other', 'X-Device: new'), 'allow unknown_device', 'none is known';
+redis('HSET', key('device:d1'), 'threat', 'secured');
+until_true(sub { both('phone', 'X-Device: new') eq 'allow secured_enough' });
