@@ -48,6 +48,8 @@ static void ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
 static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_http_mtd_answers_t *answers);
+static ngx_uint_t ngx_http_mtd_spread(ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_answers_t *answers);
 static ngx_inline void ngx_http_mtd_take(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_mtd_answer_t *answer)
@@ -588,6 +590,30 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
             }
         }
     }
+
+    ctx->spread = ngx_http_mtd_spread(ctx, answers);
+}
+
+
+/* 1 if another device than the one that is decided on may change that */
+
+static ngx_uint_t
+ngx_http_mtd_spread(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t         i;
+    ngx_mtd_answer_t  *answer;
+
+    for (i = 0; i < answers->n; i++) {
+        answer = &answers->answer[i];
+
+        if (!mtd_hash_equal(&answer->device, &ctx->device)
+            && !mtd_hash_equal(&answer->device, &answer->alias))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -164,6 +164,7 @@ typedef struct {
     unsigned                      identified:1;
     unsigned                      kept:1;       /* with r->pool */
     unsigned                      several:1;    /* identities, or forms */
+    unsigned                      spread:1;     /* they name other devices */
     unsigned                      open:1;       /* queue is in use */
     unsigned                      checking:1;   /* redis is asked again */
     unsigned                      again:1;      /* ... and must be again */

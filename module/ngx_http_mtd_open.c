@@ -10,14 +10,16 @@
  * decided on again, and those that are no longer allowed are ended.
  *
  * One is in the bucket of its device, or, from when a check is due until it
- * is made, in the queue "due".  It leaves with its pool, at the latest.
+ * is made, in the queue "due".  One that depends on several devices is in the
+ * last bucket.  It leaves with its pool, at the latest.
  */
 
 
 #include "ngx_http_mtd_module.h"
 
 
-#define NGX_HTTP_MTD_OPEN_BUCKETS   4096
+#define NGX_HTTP_MTD_OPEN_SPREAD    4096    /* number of the last bucket */
+#define NGX_HTTP_MTD_OPEN_BUCKETS   (NGX_HTTP_MTD_OPEN_SPREAD + 1)
 #define NGX_HTTP_MTD_OPEN_TURN      256     /* checks in one event */
 #define NGX_HTTP_MTD_OPEN_ALIASES   10      /* ms in which changes add up */
 #define NGX_HTTP_MTD_OPEN_PAUSE     200     /* ms from one walk to the next */
@@ -69,7 +71,17 @@ static ngx_inline ngx_queue_t *
 ngx_http_mtd_open_bucket(ngx_http_mtd_opens_t *opens,
     const mtd_hash_t *device)
 {
-    return &opens->buckets[device->word[0] % NGX_HTTP_MTD_OPEN_BUCKETS];
+    return &opens->buckets[device->word[0] % NGX_HTTP_MTD_OPEN_SPREAD];
+}
+
+
+static ngx_inline void
+ngx_http_mtd_open_insert(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_queue_insert_head(ctx->spread
+                          ? &opens->buckets[NGX_HTTP_MTD_OPEN_SPREAD]
+                          : ngx_http_mtd_open_bucket(opens, &ctx->device),
+                          &ctx->queue);
 }
 
 
@@ -128,9 +140,7 @@ ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
     ctx->request = r;
     ctx->open = 1;
 
-    ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
-                          &ctx->queue);
-
+    ngx_http_mtd_open_insert(opens, ctx);
     ngx_http_mtd_open_until(opens, ctx);
 }
 
@@ -163,6 +173,14 @@ ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
                 ngx_queue_insert_tail(&opens->due, q);
                 ngx_post_event(&opens->event, &ngx_posted_events);
             }
+        }
+
+        bucket = &opens->buckets[NGX_HTTP_MTD_OPEN_SPREAD];
+
+        if (!ngx_queue_empty(bucket)) {
+            ngx_queue_add(&opens->due, bucket);
+            ngx_queue_init(bucket);
+            ngx_post_event(&opens->event, &ngx_posted_events);
         }
 
         return;
@@ -255,9 +273,8 @@ ngx_http_mtd_open_handler(ngx_event_t *ev)
         ctx = ngx_queue_data(q, ngx_http_mtd_ctx_t, queue);
 
         ngx_queue_remove(q);
-        ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
-                              q);
 
+        ngx_http_mtd_open_insert(opens, ctx);
         ngx_http_mtd_open_check(opens, ctx);
     }
 
@@ -471,9 +488,8 @@ ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ctx->unsure = 0;
 
     ngx_queue_remove(&ctx->queue);
-    ngx_queue_insert_head(ngx_http_mtd_open_bucket(opens, &ctx->device),
-                          &ctx->queue);
 
+    ngx_http_mtd_open_insert(opens, ctx);
     ngx_http_mtd_open_until(opens, ctx);
 
     if (ctx->again) {

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Gate;
+use MIME::Base64 qw(encode_base64);
 use Sink;
 use Test::More;
 use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep time);
@@ -20,7 +21,7 @@ my @kinds = qw(hang drip tunnel ping);
 redis_start(sub {
     device($_) for @kinds;
     device($_) for qw(good mark moved gone other kept late aged
-                             brief sent);
+                             brief sent first second);
 });
 
 sink();
@@ -88,6 +89,28 @@ like(rest('gone'), qr/X-Is: block unknown_device/, 'the device is gone');
 $open{other} = waits('other', '/hang?device=other');
 redis('DEL', 'mtd:alias:serial:other');
 like(rest('other'), qr/X-Is: block unknown_device/, 'its alias is gone');
+
+
+# two readings of one id, and a device of each
+
+my $id = 'nine2ec7ec0bb54d';
+
+redis('SET', "mtd:alias:eas:$id", 'first');
+redis('SET', 'mtd:alias:eas:' . unpack('H*', $id), 'second');
+
+for my $change (qw(first second)) {
+    redis('HSET', "mtd:device:$_", threat => 'secured') for qw(first second);
+
+    my $query = encode_base64(pack('CCvC/aC/aC/a', 161, 18, 0x409, $id, '',
+                                   't'), '');
+
+    $open{$change} = waits($change, "/Microsoft-Server-ActiveSync?$query",
+                           at => 'mail', method => 'POST',
+                           headers => ['Content-Length: 0']);
+    sleep 0.5;          # no alias changes, so that none is the reason
+    changes($change, threat => 'highSeverity');
+    like(rest($change), qr/X-Is: remediate threat_level/, "the $change of two");
+}
 
 
 # time
