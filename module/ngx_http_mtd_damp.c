@@ -30,6 +30,7 @@ typedef enum {
 
 static ngx_uint_t ngx_http_mtd_damp_line(ngx_http_request_t *r, uint32_t kind,
     uint64_t key, mtd_damp_t **damp);
+static mtd_damp_t *ngx_http_mtd_damp_get(uint32_t kind, uint64_t key);
 static uint32_t ngx_http_mtd_damp_client(ngx_http_request_t *r,
     uint64_t *key);
 static void ngx_http_mtd_damp_timer(void);
@@ -77,12 +78,24 @@ ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
         }
     }
 
-    if (line && !ctx->known) {
-        kind = ngx_http_mtd_damp_client(r, &key);
-        line = ngx_http_mtd_damp_line(r, kind, key, &damp);
+    if (ctx->known) {
+        return line;
     }
 
-    return line;
+    kind = ngx_http_mtd_damp_client(r, &key);
+
+    if (line) {
+        return ngx_http_mtd_damp_line(r, kind, key, &damp);
+    }
+
+    /* a line for each id that a client thinks of is as many as it likes */
+
+    damp->more--;
+
+    damp = ngx_http_mtd_damp_get(kind, key);
+    damp->more++;
+
+    return 0;
 }
 
 
@@ -110,14 +123,9 @@ ngx_http_mtd_damp_line(ngx_http_request_t *r, uint32_t kind, uint64_t key,
     mtd_damp_t **damp)
 {
     uint32_t    more;
-    mtd_damp_t  old;
     ngx_uint_t  lines, line;
 
-    *damp = mtd_damp_get(
-                  ngx_http_mtd_damps[kind != NGX_HTTP_MTD_DAMP_DEVICE],
-                  kind, key, ngx_time(), &old);
-
-    ngx_http_mtd_damp_told(&old, old.more);
+    *damp = ngx_http_mtd_damp_get(kind, key);
 
     lines = (kind == NGX_HTTP_MTD_DAMP_DEVICE)
             ? NGX_HTTP_MTD_DAMP_DEVICE_LINES : NGX_HTTP_MTD_DAMP_CLIENT_LINES;
@@ -131,6 +139,22 @@ ngx_http_mtd_damp_line(ngx_http_request_t *r, uint32_t kind, uint64_t key,
     }
 
     return line;
+}
+
+
+/* what it takes the place of is told of */
+
+static mtd_damp_t *
+ngx_http_mtd_damp_get(uint32_t kind, uint64_t key)
+{
+    mtd_damp_t  *damp, old;
+
+    damp = mtd_damp_get(ngx_http_mtd_damps[kind != NGX_HTTP_MTD_DAMP_DEVICE],
+                        kind, key, ngx_time(), &old);
+
+    ngx_http_mtd_damp_told(&old, old.more);
+
+    return damp;
 }
 
 
