@@ -279,13 +279,17 @@ ngx_http_mtd_merge_gate(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *prev,
     ngx_http_mtd_loc_conf_t *conf)
 {
     ngx_uint_t                 inherited, server;
-    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_mtd_srv_conf_t   *mscf;
+    ngx_http_core_srv_conf_t  *cscf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mtd_module);
 
-    server = (clcf->name.len == 0 && !clcf->noname);
+    /* the name says nothing: that of a location may be empty, too */
+
+    server = (cscf->ctx->loc_conf[ngx_http_mtd_module.ctx_index] == conf);
     inherited = (conf->mode == NGX_HTTP_MTD_UNSET);
 
     if (inherited) {

@@ -260,3 +260,13 @@ invalid value "yes" in "mtd_log_device" directive, it must be "on" or "off" in
 --- must_die
 --- error_log
 invalid number of arguments in "mtd_health" directive in
+
+=== TEST 38: mtd in a location without a name only
+--- gate
+
+mtd off;
+mtd_profile generic; mtd_identify value; mtd_value $http_x_device kind=serial;
+--- server: location "" { mtd p; }
+--- must_die
+--- error_log
+"mtd" is on in location "", but not in its server
