@@ -33,14 +33,16 @@ ngx_mtd_zone_serve(ngx_mtd_zone_t *zone, uint64_t server)
 
         /*
          * Nobody's link has heard of this one's changes so far, or what
-         * there is may be of another one: also where a link goes on.
+         * there is may be of another one: also where a link goes on.  The
+         * server comes last: a worker that is killed here has served none.
          */
 
-        __atomic_store_n(&sh->server, server, __ATOMIC_RELEASE);
         sh->cover_to = 0;
 
         ngx_time_update();
         sh->served = ngx_current_msec + 1;
+
+        __atomic_store_n(&sh->server, server, __ATOMIC_RELEASE);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

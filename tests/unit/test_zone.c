@@ -46,9 +46,16 @@ ngx_uint_t              ngx_pagesize = 4096;
 uint32_t               *ngx_crc32_table_short = crc32_table;
 
 
+static ngx_uint_t       kill_worker;
+static jmp_buf          killed;
+
+
 void
 ngx_time_update(void)
 {
+    if (kill_worker) {
+        longjmp(killed, 1);
+    }
 }
 
 
@@ -321,6 +328,50 @@ test_served_again(void **state)
 }
 
 
+/*
+ * A worker that is killed while it says whom it asks, and whose lock is then
+ * taken from it, leaves nothing that the next one takes for done.
+ */
+
+static void
+test_serving_killed(void **state)
+{
+    ngx_msec_t        trusted;
+    ngx_mtd_zone_t    zone, a, b, c;
+    ngx_mtd_ticket_t  ticket;
+
+    ngx_current_msec = 1000;
+    configure(&zone, NULL);
+    start(&a, &zone, ONE);
+    start(&c, &zone, ONE);
+
+    assert_int_equal(cover(&a, 1001, 1010), 1001);
+    ask(&a, &ticket, "known", 1100);
+    assert_int_equal(put(&a, &ticket), NGX_OK);
+    assert_int_equal(cover(&a, 1001, 1300), 1001);
+
+    /* what one server has said must not be believed of the other */
+
+    kill_worker = 1;
+
+    if (setjmp(killed) == 0) {
+        ngx_mtd_zone_serve(&c, TWO);
+        fail();
+    }
+
+    kill_worker = 0;
+    locked = 0;
+
+    ngx_current_msec = 1400;
+    start(&b, &zone, TWO);
+
+    /* of a link that goes on, as one to an address that has moved does */
+
+    trusted = cover(&b, 1001, 1450);
+    assert_false(believed(&b, trusted, "known"));
+}
+
+
 static void
 test_awaits(void **state)
 {
@@ -423,6 +474,7 @@ main(void)
         cmocka_unit_test(test_covered),
         cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_served_again),
+        cmocka_unit_test(test_serving_killed),
         cmocka_unit_test(test_awaits),
         cmocka_unit_test(test_awaits_newest),
     };
