@@ -39,7 +39,10 @@ ngx_http_mtd_hooks_add(ngx_conf_t *cf, const ngx_http_mtd_hook_t *hook)
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
 
+    /* a newer one may use what this gate does not offer yet */
+
     if (hook->major != NGX_HTTP_MTD_HOOK_MAJOR
+        || hook->minor > NGX_HTTP_MTD_HOOK_MINOR
         || hook->size < sizeof(ngx_http_mtd_hook_t))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
