@@ -634,10 +634,25 @@ ngx_http_mtd_open_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
         if (r->request_body && r->request_body->rest > 0) {
 
-            /* what is to come of it is no request */
+            /*
+             * What is to come of it is no request, and what is there no body
+             * of an error page that another server makes.
+             */
 
             r->keepalive = 0;
             r->lingering_close = 1;
+
+            r->request_body->bufs = NULL;
+            r->headers_in.content_length_n = 0;
+            r->headers_in.chunked = 0;
+
+#if (NGX_HTTP_V2)
+
+            if (r->stream) {
+                r->stream->skip_data = 1;
+            }
+
+#endif
         }
 
         return ngx_http_mtd_refuse(r, ctx, mlcf);

@@ -145,6 +145,41 @@ for my $length ('Content-Length: 1000', 'Transfer-Encoding: chunked') {
 }
 
 
+# ... nor a part of it the body of an error page that another server makes
+
+my $pages = IO::Socket::UNIX->new(Local => "$dir/pages.sock", Listen => 1)
+    or die $!;
+chmod 0777, "$dir/pages.sock";
+
+redis('HSET', 'mtd:device:body', 'threat', 'secured');
+ok(wait_for(sub { answer_to('/owa/x', 'X-Sink: answers',
+                            'X-Device: body')->{status} == 200 }),
+   'an error page: allowed');
+
+my $allowed = allowed();
+my $body = IO::Socket::UNIX->new("$dir/mail.sock");
+
+print $body "POST /owa/paged HTTP/1.1\r\nHost: mail.example.com\r\n"
+    . "X-Device: body\r\nContent-Length: 1000\r\n\r\npart";
+$body->flush;
+ok(wait_for(sub { allowed() > $allowed }), '... and waits for its body');
+redis('HSET', 'mtd:device:body', 'threat', 'highSeverity');
+ok(IO::Select->new($pages)->can_read(10), '... the page is asked for');
+
+my $page = $pages->accept;
+my $asked = '';
+
+while ($asked !~ /\r\n\r\n/) {
+    sysread $page, $asked, 4096, length $asked or last;
+}
+
+like($asked, qr{^GET /owa/page .*Content-Length: 0\r.*\r\n\r\n\z}s,
+     '... without a body');
+print $page "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage";
+$page->flush;
+is(answer($body)->{body}, 'page', '... and sent');
+
+
 # streams of one connection of HTTP/2
 
 my $met = met_at_sink();
@@ -169,6 +204,35 @@ like($streams{5}, qr/ data drip\n$/, '... that of another device goes on');
 h2_asks(7, 'kept', 'answers');
 ok(wait_for(sub { h2_has(7, qr/^headers \x88.* data ok.* end$/s) }),
    '... and the connection takes another') or diag(explain(\%streams));
+
+
+# a client that does not take its refusal yet, and goes on with its body
+
+redis('HSET', 'mtd:device:body', 'threat', 'secured');
+ok(wait_for(sub { answer_to('/owa/x', 'X-Sink: answers',
+                            'X-Device: body')->{status} == 200 }),
+   'HTTP/2: a body, allowed');
+
+$h2 = IO::Socket::UNIX->new("$dir/h2.sock");
+$unread = '';
+%streams = ();
+$met = met_at_sink();
+$allowed = allowed();
+
+print $h2 "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, pack 'nN', 4, 0);
+h2_asks(1, 'body', 'body', 'POST');
+print $h2 frame(0, 0, 1, 'part');
+$h2->flush;
+
+ok(wait_for(sub { allowed() > $allowed }), '... and waits for the rest');
+redis('HSET', 'mtd:device:body', 'threat', 'highSeverity');
+ok(wait_for(sub { h2_has(1, qr/^headers \x48\x03403/) }), '... and is ended');
+print $h2 map({ frame(0, $_ == 3, 1, 'x' x 16000) } 1 .. 3),
+    frame(6, 0, 0, 'x' x 8);
+$h2->flush;
+ok(wait_for(sub { h2_has(0, qr/ pong/) }), '... the rest is read');
+unlike($streams{1}, qr/ (?:end|reset)/, '... nothing is sent beside it');
+is(met_at_sink(), $met, '... and nothing to the server behind');
 
 
 close delete $open{good};
@@ -202,6 +266,8 @@ END
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     location / { $location }
     location = /owa/body { proxy_pass http://sink; }
+    location = /owa/paged { error_page 403 /owa/page; proxy_pass http://sink; }
+    location = /owa/page { mtd off; proxy_pass http://unix:$dir/pages.sock; }
 END
 
     return <<"END";
@@ -245,12 +311,12 @@ sub frame {
 
 
 sub h2_asks {
-    my ($stream, $device, $sink) = @_;
-    my @headers = (':method' => 'GET', ':scheme' => 'http', ':path' =>
+    my ($stream, $device, $sink, $method) = @_;
+    my @headers = (':method' => $method || 'GET', ':scheme' => 'http', ':path' =>
                    "/owa/$sink", ':authority' => 'mail.example.com',
                    'x-device' => $device, 'x-sink' => $sink);
 
-    print $h2 frame(1, 5, $stream, join '',
+    print $h2 frame(1, $method ? 4 : 5, $stream, join '',
                     map { ($_ % 2 ? '' : "\0") . pack('C/a*', $headers[$_]) }
                     0 .. $#headers);
     $h2->flush;
@@ -278,6 +344,7 @@ sub h2_has {
         $streams{$id} .= $type == 0 ? " data $text"
                        : $type == 1 ? "headers $text"
                        : $type == 3 ? ' reset ' . unpack('N', $text)
+                       : $type == 6 ? ' pong'
                        : $type == 7 ? ' goaway' : '';
         $streams{$id} .= ' end' if $type < 2 && $flags & 1;
     }
