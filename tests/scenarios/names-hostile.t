@@ -136,10 +136,18 @@ ok(looked_up(sub { moved('ASK', 'ask.test') }, undef, 'ask.test'),
 
 # guests are not more than masters
 
-eval { moved('ASK', "guest$_.test") } for 1 .. 300;
-ok(wait_for(sub { asked_for('^guest1\.test') }), 'guests are looked up');
-cmp_ok(asked_for('^guest250\.test'), '>', 0, '... many');
-is(asked_for('^guest290\.test'), 0, '... up to a number');
+# on a busy machine one may fall into a pause of the breaker
+
+my $guests = 0;
+
+for (1 .. 1000) {
+    $guests++ if eval { moved('ASK', "guest$_.test"); 1 };
+    last if $guests == 300;
+}
+
+is($guests, 300, 'there are many guests');
+ok(wait_for(sub { guests_asked_for() >= 250 }), '... that are looked up');
+cmp_ok(guests_asked_for(), '<=', 256, '... up to a number');
 
 is((workers())[0], $worker, 'the worker is the same');
 is(alerts(), '', 'nothing is wrong');
@@ -239,6 +247,9 @@ sub looked_up_now {
 
     return wait_for(sub { asked_for("^\Q$name\E\$") > $count });
 }
+
+
+sub guests_asked_for { my %seen = seen_names(); grep { /^guest/ } keys %seen }
 
 
 sub seen_names { return map { $_ => 1 } split /\n/, slurp("$dir/asked") }
