@@ -22,6 +22,7 @@ static void ngx_mtd_link_ready(void *data);
 static void ngx_mtd_link_down(void *data);
 static void ngx_mtd_link_shutdown(void *data);
 static void ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply);
+static ngx_uint_t ngx_mtd_link_says(ngx_mtd_reply_t *reply, const char *word);
 static void ngx_mtd_link_key(void *data, u_char *key, size_t len);
 static void ngx_mtd_link_ping(ngx_mtd_link_t *link);
 static void ngx_mtd_link_pong(ngx_mtd_link_t *link);
@@ -244,7 +245,7 @@ ngx_mtd_link_tracking(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (reply->value[0].type == NGX_MTD_VALUE_ERROR) {
+    if (!ngx_mtd_resp_ok(reply)) {
         ngx_mtd_redis_fail(&link->redis, "it refused CLIENT TRACKING",
                            &reply->value[0].text);
         return;
@@ -273,7 +274,7 @@ ngx_mtd_link_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (!reply->array) {
+    if (!ngx_mtd_link_says(reply, "subscribe")) {
         ngx_mtd_redis_fail(&link->redis, "it refused SUBSCRIBE",
                            &reply->value[0].text);
         return;
@@ -380,12 +381,7 @@ ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply)
         return;
     }
 
-    if (!reply->array || reply->n != 3
-        || value[1].text.len != ngx_mtd_link_channel.len
-        || ngx_memcmp(value[1].text.data, ngx_mtd_link_channel.data,
-                      ngx_mtd_link_channel.len)
-           != 0)
-    {
+    if (!ngx_mtd_link_says(reply, "message")) {
         ngx_mtd_redis_fail(&link->redis, "it sent what was not asked", NULL);
         return;
     }
@@ -404,10 +400,37 @@ ngx_mtd_link_message(void *data, ngx_mtd_reply_t *reply)
                                 NULL);
         break;
 
-    default:
+    case NGX_MTD_VALUE_STRING:
         /* anybody who may publish there can send this */
         ngx_mtd_link_key(link, value[2].text.data, value[2].text.len);
+        break;
+
+    default:
+        ngx_mtd_redis_fail(&link->redis, "it sent what was not asked", NULL);
     }
+}
+
+
+/* word, of the channel that is subscribed to */
+
+static ngx_uint_t
+ngx_mtd_link_says(ngx_mtd_reply_t *reply, const char *word)
+{
+    size_t            len;
+    ngx_mtd_value_t  *value;
+
+    len = ngx_strlen(word);
+    value = reply->value;
+
+    return reply->array && reply->n == 3
+           && value[0].type == NGX_MTD_VALUE_STRING
+           && value[0].text.len == len
+           && ngx_memcmp(value[0].text.data, word, len) == 0
+           && value[1].type == NGX_MTD_VALUE_STRING
+           && value[1].text.len == ngx_mtd_link_channel.len
+           && ngx_memcmp(value[1].text.data, ngx_mtd_link_channel.data,
+                         ngx_mtd_link_channel.len)
+              == 0;
 }
 
 

@@ -84,9 +84,19 @@ ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_redis_t  *redis = data;
 
-    if (rc == NGX_OK && reply->value[0].type == NGX_MTD_VALUE_ERROR) {
-        ngx_mtd_redis_fail(redis, "it refused", &reply->value[0].text);
+    ngx_mtd_value_t  *value;
+
+    if (rc != NGX_OK || ngx_mtd_resp_ok(reply)) {
+        return;
     }
+
+    value = &reply->value[0];
+
+    /* what is no error may tell anything, also what is not to be logged */
+
+    ngx_mtd_redis_fail(redis, "it refused",
+                       value->type == NGX_MTD_VALUE_ERROR ? &value->text
+                                                          : NULL);
 }
 
 

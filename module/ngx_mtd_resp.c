@@ -443,6 +443,19 @@ ngx_mtd_resp_nothing(void *object)
 }
 
 
+ngx_uint_t
+ngx_mtd_resp_ok(ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_value_t  *value;
+
+    value = &reply->value[0];
+
+    return !reply->array && value->type == NGX_MTD_VALUE_STATUS
+           && value->text.len == 2
+           && ngx_strncmp(value->text.data, "OK", 2) == 0;
+}
+
+
 u_char *
 ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len)
 {

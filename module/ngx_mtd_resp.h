@@ -88,6 +88,10 @@ ngx_int_t ngx_mtd_resp_feed(ngx_mtd_resp_t *resp, u_char *p, size_t len);
 ngx_int_t ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
     const char **why);
 
+/* 1: it is "+OK", and nothing else */
+
+ngx_uint_t ngx_mtd_resp_ok(ngx_mtd_reply_t *reply);
+
 /* to be freed with ngx_mtd_resp_free(); NULL if there is no memory */
 
 u_char *ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len);

@@ -15,6 +15,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use constant AWAY => 'block store_unavailable';
+use constant CHANNEL => '__redis__:invalidate';
 
 my %own = (good => 'allow secured_enough', bad => 'remediate threat_level',
            none => 'block unknown_device', fine => 'allow secured_enough',
@@ -86,15 +87,27 @@ for (['data', 'INFO', '$-1'], ['data', 'INFO', '-NOAUTH it'],
      ['data', 'INFO', "\$9\r\nrun_id:no"], ['data', 'PING', '-LOADING it'],
      ['data', 'PING', '*0'], ['push', 'CLIENT-ID', '$-1'],
      ['push', 'CLIENT-ID', '-NOPERM it'], ['push', 'CLIENT-TRACKING', '-ERR'],
-     ['push', 'SUBSCRIBE', '-NOPERM it'], ['push', 'SUBSCRIBE', '+OK'])
+     ['push', 'CLIENT-TRACKING', '$-1'], ['push', 'CLIENT-TRACKING', ':1'],
+     ['push', 'CLIENT-TRACKING', '+QUEUED'],
+     ['push', 'SUBSCRIBE', '-NOPERM it'], ['push', 'SUBSCRIBE', '+OK'],
+     ['push', 'SUBSCRIBE', '*0'],
+     ['push', 'SUBSCRIBE', "*2\r\n\$4\r\npong\r\n\$0\r\n"],
+     ['push', 'SUBSCRIBE', subscribed('subscribe', 'other', 1)],
+     ['push', 'SUBSCRIBE', subscribed('unsubscribe', CHANNEL, 0)])
 {
     my ($role, $command, $text) = @$_;
     my $word = escaped("$text\r\n");
 
+    my $name = $text =~ tr/ -~/./cr;
+    my $pattern = qr{\t$command\t\S+\t\d+\treply};
+
     heard();
+
+    my $n = journalled($pattern);
+
     script("rule $command * * reply $word", "kill $role");
-    ok(wait_for(sub { journalled(qr{\t$command\t\S+\t[4-9]\treply}) }),
-       "$command, $text: refused again and again");
+    ok(wait_for(sub { journalled($pattern) >= $n + 4 }, 3),
+       "$command, $name: refused again and again");
     is(have($role eq 'push' ? qr/"trusted":true/ : qr/"data":"up"/), 0,
        '... by both workers');
     script('clear');
@@ -108,7 +121,8 @@ for (['data', 'INFO', '$-1'], ['data', 'INFO', '-NOAUTH it'],
 my $changes = 0;
 my $longest = 0;
 
-for my $text ("+x\r\n", ":1\r\n", "-ERR it\r\n", "\$-1\r\n", "*0\r\n",
+for my $text (subscribed('unsubscribe', CHANNEL, 0) . "\r\n",
+              message(CHANNEL, ":1\r\n"), "+x\r\n", ":1\r\n", "-ERR it\r\n", "\$-1\r\n", "*0\r\n",
               "*-1\r\n", "*1\r\n+x\r\n", "*3\r\n:1\r\n:2\r\n:3\r\n",
               message('other', "*-1\r\n"), "HTTP/1.1 400 no\r\n",
               "*3\r\n*1\r\n+x\r\n+y\r\n+z\r\n", '+' . 'x' x 70000,
@@ -164,11 +178,11 @@ $changes = 0;
 
 my $connects = script('count SUBSCRIBE');
 
-for my $text (message('__redis__:invalidate', "\$14\r\nmtd:device:odd\r\n"),
-              message('__redis__:invalidate', "*2\r\n\$3\r\nmtd\r\n"
+for my $text (message(CHANNEL, "\$14\r\nmtd:device:odd\r\n"),
+              message(CHANNEL, "*2\r\n\$3\r\nmtd\r\n"
                       . "\$14\r\nmtd:device:odd\r\n"),
-              message('__redis__:invalidate', "*-1\r\n"),
-              message('__redis__:invalidate', "*3001\r\n"
+              message(CHANNEL, "*-1\r\n"),
+              message(CHANNEL, "*3001\r\n"
                       . "\$14\r\nmtd:device:xxx\r\n" x 3000
                       . "\$14\r\nmtd:device:odd\r\n"))
 {
@@ -326,6 +340,16 @@ sub message {
 
     return "*3\r\n\$7\r\nmessage\r\n\$" . length($channel)
         . "\r\n$channel\r\n$text";
+}
+
+
+# what tells of a subscription, without its last line end
+
+sub subscribed {
+    my ($word, $channel, $n) = @_;
+
+    return "*3\r\n\$" . length($word) . "\r\n$word\r\n\$" . length($channel)
+        . "\r\n$channel\r\n:$n";
 }
 
 
