@@ -10,6 +10,9 @@
 #define NGX_MTD_BYPASS_TICK    1000         /* ms */
 #define NGX_MTD_BYPASS_FIELDS  4
 
+#define NGX_MTD_BYPASS_SHIFTED \
+    "a reply is none to what was asked of the bypass"
+
 
 static void ngx_mtd_bypass_ask(ngx_mtd_bypass_t *bypass);
 static void ngx_mtd_bypass_send(ngx_mtd_bypass_t *bypass,
@@ -22,6 +25,7 @@ static void ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static ngx_mtd_redis_t *ngx_mtd_bypass_redirect(ngx_mtd_bypass_t *bypass,
     ngx_mtd_reply_t *reply, ngx_uint_t *asking);
+static ngx_uint_t ngx_mtd_bypass_fits(ngx_mtd_reply_t *reply);
 static const char *ngx_mtd_bypass_parse(ngx_mtd_bypass_t *bypass,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_bypass_text(ngx_mtd_bypass_text_t *text,
@@ -221,6 +225,9 @@ ngx_mtd_bypass_hmget_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
         /* the answer to PTTL says where to */
 
+    } else if (rc == NGX_OK && !ngx_mtd_bypass_fits(reply)) {
+        ngx_mtd_redis_fail(bypass->from, NGX_MTD_BYPASS_SHIFTED, NULL);
+
     } else if (rc == NGX_OK) {
         bypass->why = ngx_mtd_bypass_parse(bypass, reply);
 
@@ -255,6 +262,33 @@ ngx_mtd_bypass_redirect(ngx_mtd_bypass_t *bypass, ngx_mtd_reply_t *reply,
 }
 
 
+/* 0: redis does not say this to HMGET, and what is behind it is not known */
+
+static ngx_uint_t
+ngx_mtd_bypass_fits(ngx_mtd_reply_t *reply)
+{
+    ngx_uint_t  i;
+
+    if (!reply->array) {
+        return reply->value[0].type == NGX_MTD_VALUE_ERROR;
+    }
+
+    if (reply->n != NGX_MTD_BYPASS_FIELDS) {
+        return 0;
+    }
+
+    for (i = 0; i < reply->n; i++) {
+        if (reply->value[i].type != NGX_MTD_VALUE_STRING
+            && reply->value[i].type != NGX_MTD_VALUE_NIL)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* returns what is wrong; until stays 0 if there is no such key */
 
 static const char *
@@ -271,10 +305,6 @@ ngx_mtd_bypass_parse(ngx_mtd_bypass_t *bypass, ngx_mtd_reply_t *reply)
         return (value->text.len >= 9
                 && ngx_strncmp(value->text.data, "WRONGTYPE", 9) == 0)
                ? "it has the wrong type" : "redis refused HMGET";
-    }
-
-    if (!reply->array || reply->n != NGX_MTD_BYPASS_FIELDS) {
-        return "it is no list of fields";
     }
 
     if (value[0].type == NGX_MTD_VALUE_NIL) {
@@ -355,6 +385,13 @@ ngx_mtd_bypass_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         return;
     }
 
+    if (reply->array || (reply->value[0].type != NGX_MTD_VALUE_INTEGER
+                         && reply->value[0].type != NGX_MTD_VALUE_ERROR))
+    {
+        ngx_mtd_redis_fail(bypass->from, NGX_MTD_BYPASS_SHIFTED, NULL);
+        return;
+    }
+
     if (bypass->why == NULL && bypass->next.word.until) {
         bypass->why = ngx_mtd_bypass_limit(&bypass->next, &reply->value[0]);
     }
@@ -382,7 +419,7 @@ ngx_mtd_bypass_limit(ngx_mtd_zone_bypass_t *next, ngx_mtd_value_t *pttl)
         return "it has no TTL";
     }
 
-    left = (pttl->integer > 0) ? (pttl->integer + 999) / 1000 : 0;
+    left = (pttl->integer > 0) ? (pttl->integer - 1) / 1000 + 1 : 0;
     left = ngx_min(left, NGX_MTD_BYPASS_MAX);
 
     next->until = ngx_min(next->word.until, now + left);

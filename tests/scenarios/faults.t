@@ -115,6 +115,29 @@ for (['data', 'INFO', '$-1'], ['data', 'INFO', '-NOAUTH it'],
 }
 
 
+# what is asked between lookups: nothing behind such a reply is believed
+
+for (['HMGET', ':5'], ['HMGET', '+OK'], ['HMGET', "\$3\r\nbad"],
+     ['HMGET', "*1\r\n\$3\r\nbad"], ['HMGET', join "\r\n", '*4', (':5') x 4],
+     ['PTTL', '+OK'], ['PTTL', '$-1'], ['PTTL', "\$2\r\n10"], ['PTTL', '*0'])
+{
+    my ($command, $text) = @$_;
+    my $name = $text =~ tr/ -~/./cr;
+
+    heard();
+
+    my $n = connects();
+
+    script('clear', "rule $command mtd:bypass 1 reply " . escaped("$text\r\n"),
+           'tell mtd:bypass');
+    ok(wait_for(sub { connects() > $n }, 3),
+       "$command of the bypass, $name: the connection is made anew");
+    script('clear');
+}
+
+heard();
+
+
 # what comes on the link, and is none of a link: a change that nobody is told
 # of just then is not missed
 
@@ -321,6 +344,11 @@ sub check {
     script('tell mtd:device:odd mtd:alias:serial:odd');
     ok(wait_for(sub { request($links{odd}, 'odd')->{'x-is'} eq $own{odd} }),
        '... and then as it should be');
+}
+
+
+sub connects {
+    return status_of($workers[0]) =~ /"connects":(\d+)/ && $1;
 }
 
 
