@@ -424,6 +424,9 @@ ngx_mtd_bypass_limit(ngx_mtd_zone_bypass_t *next, ngx_mtd_value_t *pttl)
 
     next->until = ngx_min(next->word.until, now + left);
 
+    left = (next->until > now) ? next->until - now : 0;
+    next->ends = ngx_current_msec + left * 1000;
+
     return NULL;
 }
 
@@ -485,7 +488,8 @@ ngx_mtd_bypass_store_locked(ngx_mtd_zone_t *zone,
         }
 
         b->word = next->word;
-        __atomic_store_n(&b->until, next->until, __ATOMIC_RELAXED);
+        __atomic_store_n(&b->ends, next->ends, __ATOMIC_RELAXED);
+        __atomic_store_n(&b->until, next->until, __ATOMIC_RELEASE);
 
         return held ? "is changed" : "begins";
     }

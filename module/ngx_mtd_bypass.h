@@ -74,16 +74,20 @@ void ngx_mtd_bypass_ready(ngx_mtd_bypass_t *bypass);
 void ngx_mtd_bypass_changed(ngx_mtd_bypass_t *bypass);
 
 
-/* for each decision, without a lock */
+/*
+ * For each decision, without a lock.  By both clocks: one may be set back, and
+ * the other does not know that one was set on.
+ */
 
 static ngx_inline ngx_uint_t
 ngx_mtd_bypass_holds(const ngx_mtd_zone_t *zone)
 {
-    uint64_t  until;
+    uint64_t  until, ends;
 
-    until = __atomic_load_n(&zone->bypass->until, __ATOMIC_RELAXED);
+    until = __atomic_load_n(&zone->bypass->until, __ATOMIC_ACQUIRE);
+    ends = __atomic_load_n(&zone->bypass->ends, __ATOMIC_RELAXED);
 
-    return until > (uint64_t) ngx_time();
+    return until > (uint64_t) ngx_time() && ends > ngx_current_msec;
 }
 
 

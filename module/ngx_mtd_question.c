@@ -629,11 +629,13 @@ ngx_mtd_question_unreadable(ngx_mtd_question_t *question, const char *why)
 static ngx_uint_t
 ngx_mtd_question_may_warn(ngx_mtd_lookups_t *lookups)
 {
-    if (lookups->warned && ngx_time() - lookups->warned < 60) {
+    /* not ngx_time(): that may be set back, and nothing be told for hours */
+
+    if (lookups->warned && ngx_current_msec - lookups->warned < 60000) {
         return 0;
     }
 
-    lookups->warned = ngx_time();
+    lookups->warned = ngx_current_msec;
 
     return 1;
 }

@@ -118,10 +118,11 @@ typedef struct {
 } ngx_mtd_bypass_word_t;
 
 
-/* see ngx_mtd_bypass.h; "until" is read without the mutex, too */
+/* see ngx_mtd_bypass.h; "until", "ends" are read without the mutex, too */
 
 typedef struct {
     uint64_t             until;             /* 0: there is none */
+    uint64_t             ends;              /* as ngx_current_msec */
     uint64_t             server;            /* that has told of it */
     uint64_t             unheard;           /* another one that does not know */
     uint64_t             generation;

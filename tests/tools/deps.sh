@@ -13,7 +13,7 @@ packages=(
     # demo and tests
     redis-server redis-tools curl openssl procps psmisc cppcheck dpkg-dev
     ca-certificates libcmocka-dev apache2-utils libxml2-utils
-    libwbxml2-utils libsoap-lite-perl cadaver
+    libwbxml2-utils libsoap-lite-perl cadaver libfaketime
 
     # what Test::Nginx needs
     perl libtest-base-perl libtest-longstring-perl liblist-moreutils-perl
