@@ -69,10 +69,13 @@ typedef enum {
 typedef enum {
     TEST_PKCS1 = 0,
     TEST_PSS,
+    TEST_PSS_SALT,
     TEST_RAW,
     TEST_DER,
     TEST_ZERO_R,
     TEST_ZERO_S,
+    TEST_FULL_R,
+    TEST_FULL_S,
     TEST_SHORT,
     TEST_LONG,
     TEST_HMAC
@@ -149,6 +152,13 @@ test_raw(u_char *signature, size_t len, size_t half, test_form_e form)
         memset(signature + (form == TEST_ZERO_S ? half : 0), 0, half);
     }
 
+    if (form == TEST_FULL_R || form == TEST_FULL_S) {
+
+        /* more than the order of the curve */
+
+        memset(signature + (form == TEST_FULL_S ? half : 0), 0xff, half);
+    }
+
     if (form == TEST_LONG) {
 
         /* the same numbers, a zero in front of each */
@@ -194,11 +204,13 @@ test_sign(u_char *signature, test_key_e key, test_form_e form,
     assert_int_equal(EVP_DigestSignInit(ctx, &pctx, test_digest(header), NULL,
                                         test_key[key]), 1);
 
-    if (form == TEST_PSS) {
+    if (form == TEST_PSS || form == TEST_PSS_SALT) {
         assert_true(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING)
                     > 0);
         assert_true(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx,
-                                                     RSA_PSS_SALTLEN_DIGEST)
+                                                     form == TEST_PSS_SALT
+                                                     ? 0
+                                                     : RSA_PSS_SALTLEN_DIGEST)
                     > 0);
     }
 
@@ -464,6 +476,7 @@ test_jwt_headers(void **state)
         { 1, TEST_RSA, TEST_PKCS1, TEST_HEADER("RS384", "rs256") },
         { 1, TEST_RSA, TEST_PSS, TEST_HEADER("PS256", "rs256") },
         { 1, TEST_RSA, TEST_PSS, TEST_HEADER("RS256", "rs256") },
+        { 1, TEST_RSA, TEST_PSS_SALT, TEST_HEADER("PS256", "ps256") },
         { 1, TEST_RSA, TEST_PKCS1, TEST_HEADER("PS256", "ps256") },
         { 1, TEST_RSA, TEST_PKCS1, TEST_HEADER("ES256", "rs256") },
         { 1, TEST_P256, TEST_RAW, TEST_HEADER("ES256", "rs256") },
@@ -502,10 +515,26 @@ test_jwt_headers(void **state)
         { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
           "\"zip\":\"DEF\"}" },
 
+        { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
+          "\"enc\":\"A128GCM\"}" },
+        { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
+          "\"crit\":null}" },
+        { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
+          "\"\\u0062\\u00364\":true}" },
+        { 2, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\","
+          "\"kid\":\"rs256\\r\\nSET dev:BAD low\"}" },
+        { 2, TEST_RSA, TEST_PKCS1, TEST_HEADER("RS256", "*") },
+        { 2, TEST_RSA, TEST_PKCS1, TEST_HEADER("RS256", "rs256' OR '1'='1") },
+        { 1, TEST_RSA, TEST_PKCS1, "{\"Alg\":\"RS256\",\"kid\":\"rs256\"}" },
+
         /* twice the same, other types, no JSON */
 
         { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
           "\"alg\":\"RS256\"}" },
+        { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
+          "\"\\u0061lg\":\"none\"}" },
+        { 1, TEST_RSA, TEST_PKCS1,
+          "\357\273\277" TEST_HEADER("RS256", "rs256") },
         { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
           "\"typ\":\"secevent+jwt\"}" },
         { 1, TEST_RSA, TEST_PKCS1, "{\"alg\":\"RS256\",\"kid\":\"rs256\","
@@ -521,6 +550,8 @@ test_jwt_headers(void **state)
         { 1, TEST_P256, TEST_DER, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_ZERO_R, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_ZERO_S, TEST_HEADER("ES256", "es256") },
+        { 1, TEST_P256, TEST_FULL_R, TEST_HEADER("ES256", "es256") },
+        { 1, TEST_P256, TEST_FULL_S, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_SHORT, TEST_HEADER("ES256", "es256") },
         { 1, TEST_P256, TEST_LONG, TEST_HEADER("ES256", "es256") }
     };
@@ -580,6 +611,21 @@ test_jwt_claims(void **state)
         { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
              "\"aud\":null" TEST_TIMES "}" },
 
+        { 2, "{\"iss\":\"HTTPS://issuer.example/\",\"tid\":\"" TEST_TENANT
+             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+        { 2, "{\"iss\":\"" TEST_ISSUER "/\",\"tid\":\"" TEST_TENANT
+             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+        { 2, "{\"iss\":\"" TEST_ISSUER " \",\"tid\":\"" TEST_TENANT
+             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+        { 1, "{\"iss\":\"" TEST_ISSUER "\\u0000\",\"tid\":\"" TEST_TENANT
+             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+        { 0, "{\"iss\":\"https:\\/\\/issuer.example\\/\",\"tid\":\""
+             TEST_TENANT "\",\"aud\":\"\\u006fther\"" TEST_TIMES "}" },
+        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+             "\"aud\":[[\"" TEST_AUDIENCE "\"]]" TEST_TIMES "}" },
+        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+             "\"aud\":\"" TEST_AUDIENCE ",other\"" TEST_TIMES "}" },
+
         /* when; leeway is 60 */
 
         { 1, TEST_CLAIMS "}" },
@@ -591,7 +637,16 @@ test_jwt_claims(void **state)
         { 1, TEST_CLAIMS ",\"exp\":\"1790003600\"}" },
         { 1, TEST_CLAIMS ",\"exp\":1790003600.5}" },
         { 1, TEST_CLAIMS ",\"exp\":1e99}" },
+        { 1, TEST_CLAIMS ",\"exp\":1e400}" },
+        { 1, TEST_CLAIMS ",\"exp\":-1e400}" },
+        { 1, TEST_CLAIMS ",\"exp\":1790003600.0}" },
+        { 1, TEST_CLAIMS ",\"exp\":1.7900036e9}" },
+        { 1, TEST_CLAIMS ",\"exp\":01790003600}" },
+        { 1, TEST_CLAIMS ",\"exp\":+1790003600}" },
+        { 3, TEST_CLAIMS ",\"exp\":-0}" },
+        { 1, TEST_CLAIMS ",\"Exp\":1790003600}" },
         { 1, TEST_CLAIMS ",\"exp\":NaN}" },
+        { 1, TEST_CLAIMS ",\"exp\":Infinity}" },
         { 1, TEST_CLAIMS ",\"exp\":null}" },
         { 1, TEST_CLAIMS ",\"exp\":true}" },
         { 1, TEST_CLAIMS ",\"exp\":[1790003600]}" },
@@ -639,6 +694,10 @@ test_jwt_claims(void **state)
 
         { 1, TEST_CLAIMS TEST_TIMES ",\"iss\":\"" TEST_ISSUER "\"}" },
         { 1, TEST_CLAIMS TEST_TIMES ",\"a\":{\"b\":1,\"b\":1}}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"\\u0065xp\":1999999999}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "\","
+             "\"device\\u0069d\":\"" TEST_APP "\"}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\\u0000\":1}" },
         { 0, TEST_CLAIMS TEST_TIMES ",\"a\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}" },
         { 1, TEST_CLAIMS TEST_TIMES
              ",\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}" },
@@ -646,7 +705,13 @@ test_jwt_claims(void **state)
         { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\303\050\"}" },
         { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\355\240\200\"}" },
         { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\\ud800\"}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\300\257\"}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\364\220\200\200\"}" },
         { 1, TEST_CLAIMS TEST_TIMES ",\"a\":'b'}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",}" },
+        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":1 /* b */}" },
+        { 1, "\357\273\277" TEST_CLAIMS TEST_TIMES "}" },
+        { 1, TEST_CLAIMS TEST_TIMES "} {}" },
         { 1, TEST_CLAIMS TEST_TIMES "" },
         { 1, TEST_CLAIMS TEST_TIMES "}}" },
         { 1, "[" TEST_RIGHT "]" },
