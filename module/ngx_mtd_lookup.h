@@ -80,7 +80,6 @@ typedef struct {
     ngx_msec_t             stale;
     ngx_msec_t             timeout;
     ngx_log_t             *log;
-    ngx_msec_t             warned;          /* 0: not yet */
     ngx_mtd_resp_template_t  get;           /* of an alias */
     ngx_mtd_resp_template_t  pttl;          /* of a device, and then */
     ngx_mtd_resp_template_t  hmget;

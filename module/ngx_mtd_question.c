@@ -40,7 +40,6 @@ static void ngx_mtd_question_refused(ngx_mtd_question_t *question,
     const char *command, ngx_str_t *text);
 static void ngx_mtd_question_unreadable(ngx_mtd_question_t *question,
     const char *why);
-static ngx_uint_t ngx_mtd_question_may_warn(ngx_mtd_lookups_t *lookups);
 
 
 ngx_int_t
@@ -595,7 +594,7 @@ ngx_mtd_question_refused(ngx_mtd_question_t *question, const char *command,
 
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_REFUSED);
 
-    if (ngx_mtd_question_may_warn(lookups)) {
+    if (ngx_mtd_zone_warns(lookups->zone)) {
         ngx_log_error(NGX_LOG_ERR, lookups->log, 0,
                       "redis %V refused %s: %V; "
                       "more of these are only counted for a minute",
@@ -615,7 +614,7 @@ ngx_mtd_question_unreadable(ngx_mtd_question_t *question, const char *why)
 
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_DAMAGED);
 
-    if (ngx_mtd_question_may_warn(lookups)) {
+    if (ngx_mtd_zone_warns(lookups->zone)) {
         ngx_log_error(NGX_LOG_WARN, lookups->log, 0,
                       "the %s %016xL in redis %V cannot be read: %s; "
                       "more of these are only counted for a minute",
@@ -623,19 +622,4 @@ ngx_mtd_question_unreadable(ngx_mtd_question_t *question, const char *why)
                       question->key.word[0], &question->redis->conf->name,
                       why);
     }
-}
-
-
-static ngx_uint_t
-ngx_mtd_question_may_warn(ngx_mtd_lookups_t *lookups)
-{
-    /* not ngx_time(): that may be set back, and nothing be told for hours */
-
-    if (lookups->warned && ngx_current_msec - lookups->warned < 60000) {
-        return 0;
-    }
-
-    lookups->warned = ngx_current_msec;
-
-    return 1;
 }

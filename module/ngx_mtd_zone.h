@@ -453,6 +453,10 @@ void ngx_mtd_zone_restore_alias(ngx_mtd_zone_t *zone,
 
 void ngx_mtd_zone_fetched(ngx_mtd_zone_t *zone, ngx_msec_t fetched);
 
+/* 1: the caller tells of what cannot be read, as nobody has for a minute */
+
+ngx_uint_t ngx_mtd_zone_warns(ngx_mtd_zone_t *zone);
+
 
 typedef struct {
     uint64_t             counters[NGX_MTD_COUNT_N];

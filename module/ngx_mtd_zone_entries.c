@@ -7,6 +7,9 @@
 #include "ngx_mtd_zone_sh.h"
 
 
+#define NGX_MTD_ZONE_WARN_INTERVAL  60000   /* ms */
+
+
 static void ngx_mtd_zone_drop_alias_locked(ngx_mtd_zone_t *zone,
     const mtd_hash_t *name);
 static void ngx_mtd_zone_put_locked(ngx_mtd_zone_t *zone,
@@ -183,6 +186,30 @@ ngx_mtd_zone_put_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     ngx_mtd_zone_unlock(zone);
 
     return NGX_OK;
+}
+
+
+/* not by ngx_time(): that may be set back, and nothing be told for hours */
+
+ngx_uint_t
+ngx_mtd_zone_warns(ngx_mtd_zone_t *zone)
+{
+    uint64_t  warned;
+
+    warned = __atomic_load_n(&zone->sh->warned, __ATOMIC_RELAXED);
+
+    /* another worker's clock may be a little ahead */
+
+    if (warned
+        && (ngx_msec_int_t) (ngx_current_msec - warned)
+           < NGX_MTD_ZONE_WARN_INTERVAL)
+    {
+        return 0;
+    }
+
+    return __atomic_compare_exchange_n(&zone->sh->warned, &warned,
+                                       ngx_current_msec, 0, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
 }
 
 

@@ -54,6 +54,7 @@ struct ngx_mtd_zone_sh_s {
     uint64_t         cover_workers;         /* many */
     uint64_t         cycles;
     uint64_t         fetched;               /* the newest device, 0: none */
+    uint64_t         warned;                /* of what cannot be read, or 0 */
     ngx_mtd_zone_bypass_t  bypass;
     uint64_t         epoch;                 /* see ngx_mtd_zone_agree() */
     int64_t          used[NGX_MTD_ZONE_TABLES];
