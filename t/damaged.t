@@ -160,3 +160,50 @@ GET /x
 X-Device: d1
 --- response_headers
 X-Is: allow secured_enough
+
+=== TEST 9: words and numbers that are almost ones
+--- init
+my $n = 0;
+for (map({ [threat => $_] } "secured\0", "secured\0highSeverity", "secured\n",
+         "\xef\xbb\xbfsecured", '"secured"', '{"risk":"low"}', "\0", 'low',
+         'sec', 'secured,highSeverity'),
+     map({ [compliance => $_] } 'true', '1', "compliant\0", ' compliant'),
+     map({ [grace_until => $_] } '1e10', '4294967295.0', 'Infinity', "\0"),
+     map({ [reported_at => $_] } '1e12', '9223372036854775807', ' ',
+         "1767225600000\n"),
+     map({ [action => $_] } 'allow ', "allow\0", "block\0", 'deny'))
+{
+    MTD::devices('d' . ++$n . ' threat=secured compliance=compliant');
+    redis('HSET', key("device:d$n"), @$_);
+}
+$almost = $n;
+--- request
+GET /x
+--- more_headers
+X-Device: d1
+--- error_code: 403
+--- response_headers
+X-Is: block threat_missing
+--- then
+is told("d$_"), 'block threat_missing', "d$_" for 2 .. $almost;
+
+=== TEST 10: an alias is a name and no way to other keys
+--- init
+my %to = (self => 'self', other => 'alias:serial:good', key => key('device:good'),
+          part => 'device:good', any => '*', one => 'goo?', set => '[g]ood',
+          up => '../good', tag => '{good}', colon => 'good:', json => '{"id":"good"}',
+          wide => "good\xc2\xa0", byte => "good\xff");
+MTD::devices('good threat=secured compliance=compliant');
+redis('SET', key("alias:serial:$_"), $to{$_}) for keys %to;
+@names = sort keys %to;
+--- request
+GET /x
+--- more_headers
+X-Device: self
+--- response_headers
+X-Is: allow unknown_device
+--- then
+is told('good'), 'allow secured_enough', 'the device itself';
+is told($_), 'allow unknown_device', $_ for @names;
+isnt told($_), 'allow secured_enough', "in a request: $_"
+    for '*', 'goo?', '[g]ood', 'alias:serial:good', '../good', "good\xa0";

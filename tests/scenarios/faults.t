@@ -145,7 +145,8 @@ my $changes = 0;
 my $longest = 0;
 
 for my $text (subscribed('unsubscribe', CHANNEL, 0) . "\r\n",
-              message(CHANNEL, ":1\r\n"), "+x\r\n", ":1\r\n", "-ERR it\r\n", "\$-1\r\n", "*0\r\n",
+              message(CHANNEL, ":1\r\n"), "+x\r\n", ":1\r\n",
+              "-ERR it\r\n", "\$-1\r\n", "*0\r\n",
               "*-1\r\n", "*1\r\n+x\r\n", "*3\r\n:1\r\n:2\r\n:3\r\n",
               message('other', "*-1\r\n"), "HTTP/1.1 400 no\r\n",
               "*3\r\n*1\r\n+x\r\n+y\r\n+z\r\n", '+' . 'x' x 70000,

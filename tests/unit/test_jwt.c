@@ -570,6 +570,151 @@ test_jwt_headers(void **state)
 }
 
 
+/* signed, with these claims: 0 if they are right */
+
+static const struct {
+    int          rc;
+    const char  *claims;
+} test_claims[] = {
+
+    /* whose it is */
+
+    { 2, "{}" },
+    { 2, "{\"iss\":\"https://issuer.example\",\"tid\":\"" TEST_TENANT
+         "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+    { 1, "{\"iss\":[\"" TEST_ISSUER "\"]}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"aud\":\"" TEST_AUDIENCE "\""
+         TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"aud\":\"" TEST_AUDIENCE "\","
+         "\"tid\":\"" TEST_GUID "\"" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":7}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\""
+         TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":\"https://mail.example.com\"" TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":[]" TEST_TIMES "}" },
+    { 0, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":[\"x\",\"" TEST_AUDIENCE "\"]" TEST_TIMES "}" },
+    { 0, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":\"other\"" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":[\"" TEST_AUDIENCE "\",1]" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":{\"a\":\"" TEST_AUDIENCE "\"}" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":null" TEST_TIMES "}" },
+
+    { 2, "{\"iss\":\"HTTPS://issuer.example/\",\"tid\":\"" TEST_TENANT
+         "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "/\",\"tid\":\"" TEST_TENANT
+         "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER " \",\"tid\":\"" TEST_TENANT
+         "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\\u0000\",\"tid\":\"" TEST_TENANT
+         "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
+    { 0, "{\"iss\":\"https:\\/\\/issuer.example\\/\",\"tid\":\""
+         TEST_TENANT "\",\"aud\":\"\\u006fther\"" TEST_TIMES "}" },
+    { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":[[\"" TEST_AUDIENCE "\"]]" TEST_TIMES "}" },
+    { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
+         "\"aud\":\"" TEST_AUDIENCE ",other\"" TEST_TIMES "}" },
+
+    /* when; leeway is 60 */
+
+    { 1, TEST_CLAIMS "}" },
+    { 0, TEST_CLAIMS ",\"exp\":1790000000}" },
+    { 0, TEST_CLAIMS ",\"exp\":1789999941}" },
+    { 3, TEST_CLAIMS ",\"exp\":1789999940}" },
+    { 3, TEST_CLAIMS ",\"exp\":0}" },
+    { 1, TEST_CLAIMS ",\"exp\":-1}" },
+    { 1, TEST_CLAIMS ",\"exp\":\"1790003600\"}" },
+    { 1, TEST_CLAIMS ",\"exp\":1790003600.5}" },
+    { 1, TEST_CLAIMS ",\"exp\":1e99}" },
+    { 1, TEST_CLAIMS ",\"exp\":1e400}" },
+    { 1, TEST_CLAIMS ",\"exp\":-1e400}" },
+    { 1, TEST_CLAIMS ",\"exp\":1790003600.0}" },
+    { 1, TEST_CLAIMS ",\"exp\":1.7900036e9}" },
+    { 1, TEST_CLAIMS ",\"exp\":01790003600}" },
+    { 1, TEST_CLAIMS ",\"exp\":+1790003600}" },
+    { 3, TEST_CLAIMS ",\"exp\":-0}" },
+    { 1, TEST_CLAIMS ",\"Exp\":1790003600}" },
+    { 1, TEST_CLAIMS ",\"exp\":NaN}" },
+    { 1, TEST_CLAIMS ",\"exp\":Infinity}" },
+    { 1, TEST_CLAIMS ",\"exp\":null}" },
+    { 1, TEST_CLAIMS ",\"exp\":true}" },
+    { 1, TEST_CLAIMS ",\"exp\":[1790003600]}" },
+    { 1, TEST_CLAIMS ",\"exp\":9223372036854775807}" },
+    { 1, TEST_CLAIMS ",\"exp\":9223372036854775808}" },
+    { 1, TEST_CLAIMS ",\"exp\":18446744073709551617}" },
+    { 1, TEST_CLAIMS ",\"exp\":1099511627777}" },
+    { 0, TEST_CLAIMS ",\"exp\":1099511627776}" },
+    { 0, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":1790000060}" },
+    { 3, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":1790000061}" },
+    { 1, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":\"0\"}" },
+    { 1, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":-1}" },
+    { 0, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":1790000060}" },
+    { 3, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":1790000061}" },
+    { 1, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":{}}" },
+
+    /* what it tells */
+
+    { 0, TEST_CLAIMS TEST_TIMES "}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "0\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":1}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":null}" },
+    { 1, TEST_CLAIMS TEST_TIMES
+         ",\"deviceid\":\"0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8fg\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES
+         ",\"deviceid\":\"{a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a b@example.com\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a\\nb@example.com\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a\\u0000\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":[\"alice@example.com\"]}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\"}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\","
+         "\"azp\":\"" TEST_APP "\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\","
+         "\"azp\":\"" TEST_GUID "\"}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"azp\":\"an app\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"azp\":7}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"xms_cc\":[1]}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"xms_cc\":{}}" },
+
+    /* twice the same, too deep, no JSON */
+
+    { 1, TEST_CLAIMS TEST_TIMES ",\"iss\":\"" TEST_ISSUER "\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":{\"b\":1,\"b\":1}}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"\\u0065xp\":1999999999}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "\","
+         "\"device\\u0069d\":\"" TEST_APP "\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\\u0000\":1}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"a\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}" },
+    { 1, TEST_CLAIMS TEST_TIMES
+         ",\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}" },
+    { 0, TEST_CLAIMS TEST_TIMES ",\"a\":\"[[[[[[[[[[[[[[[[[[\\\"[[\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\303\050\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\355\240\200\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\\ud800\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\300\257\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\364\220\200\200\"}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":'b'}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",}" },
+    { 1, TEST_CLAIMS TEST_TIMES ",\"a\":1 /* b */}" },
+    { 1, "\357\273\277" TEST_CLAIMS TEST_TIMES "}" },
+    { 1, TEST_CLAIMS TEST_TIMES "} {}" },
+    { 1, TEST_CLAIMS TEST_TIMES "" },
+    { 1, TEST_CLAIMS TEST_TIMES "}}" },
+    { 1, "[" TEST_RIGHT "]" },
+    { 1, "\"" TEST_ISSUER "\"" },
+    { 1, "null" },
+    { 1, " " }
+};
+
+
 static void
 test_jwt_claims(void **state)
 {
@@ -578,155 +723,13 @@ test_jwt_claims(void **state)
     unsigned      i;
     mtd_bearer_t  bearer;
 
-    static const struct {
-        int          rc;
-        const char  *claims;
-    } tokens[] = {
-
-        /* whose it is */
-
-        { 2, "{}" },
-        { 2, "{\"iss\":\"https://issuer.example\",\"tid\":\"" TEST_TENANT
-             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
-        { 1, "{\"iss\":[\"" TEST_ISSUER "\"]}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"aud\":\"" TEST_AUDIENCE "\""
-             TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"aud\":\"" TEST_AUDIENCE "\","
-             "\"tid\":\"" TEST_GUID "\"" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":7}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\""
-             TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":\"https://mail.example.com\"" TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":[]" TEST_TIMES "}" },
-        { 0, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":[\"x\",\"" TEST_AUDIENCE "\"]" TEST_TIMES "}" },
-        { 0, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":\"other\"" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":[\"" TEST_AUDIENCE "\",1]" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":{\"a\":\"" TEST_AUDIENCE "\"}" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":null" TEST_TIMES "}" },
-
-        { 2, "{\"iss\":\"HTTPS://issuer.example/\",\"tid\":\"" TEST_TENANT
-             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "/\",\"tid\":\"" TEST_TENANT
-             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER " \",\"tid\":\"" TEST_TENANT
-             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\\u0000\",\"tid\":\"" TEST_TENANT
-             "\",\"aud\":\"" TEST_AUDIENCE "\"" TEST_TIMES "}" },
-        { 0, "{\"iss\":\"https:\\/\\/issuer.example\\/\",\"tid\":\""
-             TEST_TENANT "\",\"aud\":\"\\u006fther\"" TEST_TIMES "}" },
-        { 1, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":[[\"" TEST_AUDIENCE "\"]]" TEST_TIMES "}" },
-        { 2, "{\"iss\":\"" TEST_ISSUER "\",\"tid\":\"" TEST_TENANT "\","
-             "\"aud\":\"" TEST_AUDIENCE ",other\"" TEST_TIMES "}" },
-
-        /* when; leeway is 60 */
-
-        { 1, TEST_CLAIMS "}" },
-        { 0, TEST_CLAIMS ",\"exp\":1790000000}" },
-        { 0, TEST_CLAIMS ",\"exp\":1789999941}" },
-        { 3, TEST_CLAIMS ",\"exp\":1789999940}" },
-        { 3, TEST_CLAIMS ",\"exp\":0}" },
-        { 1, TEST_CLAIMS ",\"exp\":-1}" },
-        { 1, TEST_CLAIMS ",\"exp\":\"1790003600\"}" },
-        { 1, TEST_CLAIMS ",\"exp\":1790003600.5}" },
-        { 1, TEST_CLAIMS ",\"exp\":1e99}" },
-        { 1, TEST_CLAIMS ",\"exp\":1e400}" },
-        { 1, TEST_CLAIMS ",\"exp\":-1e400}" },
-        { 1, TEST_CLAIMS ",\"exp\":1790003600.0}" },
-        { 1, TEST_CLAIMS ",\"exp\":1.7900036e9}" },
-        { 1, TEST_CLAIMS ",\"exp\":01790003600}" },
-        { 1, TEST_CLAIMS ",\"exp\":+1790003600}" },
-        { 3, TEST_CLAIMS ",\"exp\":-0}" },
-        { 1, TEST_CLAIMS ",\"Exp\":1790003600}" },
-        { 1, TEST_CLAIMS ",\"exp\":NaN}" },
-        { 1, TEST_CLAIMS ",\"exp\":Infinity}" },
-        { 1, TEST_CLAIMS ",\"exp\":null}" },
-        { 1, TEST_CLAIMS ",\"exp\":true}" },
-        { 1, TEST_CLAIMS ",\"exp\":[1790003600]}" },
-        { 1, TEST_CLAIMS ",\"exp\":9223372036854775807}" },
-        { 1, TEST_CLAIMS ",\"exp\":9223372036854775808}" },
-        { 1, TEST_CLAIMS ",\"exp\":18446744073709551617}" },
-        { 1, TEST_CLAIMS ",\"exp\":1099511627777}" },
-        { 0, TEST_CLAIMS ",\"exp\":1099511627776}" },
-        { 0, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":1790000060}" },
-        { 3, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":1790000061}" },
-        { 1, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":\"0\"}" },
-        { 1, TEST_CLAIMS ",\"exp\":1790003600,\"nbf\":-1}" },
-        { 0, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":1790000060}" },
-        { 3, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":1790000061}" },
-        { 1, TEST_CLAIMS ",\"exp\":1790003600,\"iat\":{}}" },
-
-        /* what it tells */
-
-        { 0, TEST_CLAIMS TEST_TIMES "}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "0\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":1}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":null}" },
-        { 1, TEST_CLAIMS TEST_TIMES
-             ",\"deviceid\":\"0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8fg\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES
-             ",\"deviceid\":\"{a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a b@example.com\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a\\nb@example.com\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":\"a\\u0000\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"upn\":[\"alice@example.com\"]}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\"}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\","
-             "\"azp\":\"" TEST_APP "\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"appid\":\"" TEST_APP "\","
-             "\"azp\":\"" TEST_GUID "\"}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"azp\":\"an app\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"azp\":7}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"xms_cc\":[1]}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"xms_cc\":{}}" },
-
-        /* twice the same, too deep, no JSON */
-
-        { 1, TEST_CLAIMS TEST_TIMES ",\"iss\":\"" TEST_ISSUER "\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":{\"b\":1,\"b\":1}}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"\\u0065xp\":1999999999}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\":\"" TEST_GUID "\","
-             "\"device\\u0069d\":\"" TEST_APP "\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"deviceid\\u0000\":1}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"a\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}" },
-        { 1, TEST_CLAIMS TEST_TIMES
-             ",\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}" },
-        { 0, TEST_CLAIMS TEST_TIMES ",\"a\":\"[[[[[[[[[[[[[[[[[[\\\"[[\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\303\050\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\355\240\200\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\\ud800\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\300\257\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":\"\364\220\200\200\"}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":'b'}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",}" },
-        { 1, TEST_CLAIMS TEST_TIMES ",\"a\":1 /* b */}" },
-        { 1, "\357\273\277" TEST_CLAIMS TEST_TIMES "}" },
-        { 1, TEST_CLAIMS TEST_TIMES "} {}" },
-        { 1, TEST_CLAIMS TEST_TIMES "" },
-        { 1, TEST_CLAIMS TEST_TIMES "}}" },
-        { 1, "[" TEST_RIGHT "]" },
-        { 1, "\"" TEST_ISSUER "\"" },
-        { 1, "null" },
-        { 1, " " }
-    };
-
-    for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+    for (i = 0; i < sizeof(test_claims) / sizeof(test_claims[0]); i++) {
         test_token(token, TEST_P256, TEST_RAW, TEST_HEADER("ES256", "es256"),
-                   tokens[i].claims);
+                   test_claims[i].claims);
         rc = test_parse(&bearer, token);
 
-        if (rc != tokens[i].rc) {
-            fail_msg("%s: %d", tokens[i].claims, rc);
+        if (rc != test_claims[i].rc) {
+            fail_msg("%s: %d", test_claims[i].claims, rc);
         }
     }
 
