@@ -407,11 +407,22 @@ ngx_mtd_resp_integer(const redisReadTask *task, long long n)
 static void *
 ngx_mtd_resp_nil(const redisReadTask *task)
 {
-    if (ngx_mtd_resp_element(task, NGX_MTD_VALUE_NIL, NULL, 0, 0)) {
-        return task->privdata;
+    ngx_mtd_resp_t  *resp;
+
+    resp = task->privdata;
+
+    /* in RESP2 it is a string or an array that is not there */
+
+    if (task->type == REDIS_REPLY_NIL) {
+        resp->why = "a reply is not RESP2";
+        return NULL;
     }
 
-    return ngx_mtd_resp_value(task) ? task->privdata : NULL;
+    if (ngx_mtd_resp_element(task, NGX_MTD_VALUE_NIL, NULL, 0, 0)) {
+        return resp;
+    }
+
+    return ngx_mtd_resp_value(task) ? resp : NULL;
 }
 
 
