@@ -507,7 +507,7 @@ model_blob(model_blob_t *blob, const u_char *p, size_t len)
 {
     int            ok;
     long           c;
-    char          *at;
+    const char    *at;
     size_t         n, i, step, ends, bits;
     u_char        *bytes;
     const u_char  *last;

@@ -317,17 +317,17 @@ test_parse(mtd_eas_t *eas, const void *p, size_t len)
 
     assert_int_equal(rc, MTD_EAS_OK);
     assert_null(eas->why);
-    assert_in_range(eas->command, 0, MTD_EAS_COMMAND_N - 1);
+    assert_true(eas->command < MTD_EAS_COMMAND_N);
 
     if (eas->no_device) {
         assert_int_equal(eas->n, 0);
         return rc;
     }
 
-    assert_in_range(eas->n, 1, MTD_EAS_CANDIDATES);
+    assert_true(eas->n >= 1 && eas->n <= MTD_EAS_CANDIDATES);
 
     for (i = 0; i < eas->n; i++) {
-        assert_in_range(eas->id[i].len, 1, MTD_EAS_ID_MAX);
+        assert_true(eas->id[i].len >= 1 && eas->id[i].len <= MTD_EAS_ID_MAX);
 
         for (k = 0; k < eas->id[i].len; k++) {
             c = eas->id[i].data[k];
@@ -367,9 +367,9 @@ test_encode(char *to, const u_char *p, size_t len)
 static size_t
 test_decode(u_char *to, const char *p, size_t len)
 {
-    char      *found;
-    size_t     i, n, chars;
-    unsigned   bits, c;
+    size_t       i, n, chars;
+    unsigned     bits, c;
+    const char  *found;
 
     n = 0;
     bits = 0;
