@@ -50,17 +50,7 @@ step() {
         rc=1
     fi
 
-    bad=$(sed -nE 's/.*Tests: [0-9]+ Failed: ([0-9]+)\).*/\1/p
-                   s/.*\b[0-9]+ passed, ([0-9]+) failed.*/\1/p' "$log" \
-          | awk '{ n += $1 } END { print n + 0 }')
-    ok=$(sed -nE 's/^Files=[0-9]+, Tests=([0-9]+),.*/\1/p
-                  s/.*\b([0-9]+) passed, [0-9]+ failed.*/\1/p
-                  s/.*\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" \
-         | awk '{ n += $1 } END { print n + 0 }')
-
-    if grep -q '^Files=' "$log"; then
-        ok=$((ok - bad))
-    fi
+    read -r ok bad < <(tests/tools/counts.sh "$log")
 
     if [ $rc -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
