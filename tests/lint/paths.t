@@ -1,7 +1,9 @@
 #!/usr/bin/perl
 
 # Nothing in the tree knows the machine that it was made on: no home, no
-# checkout, no host that packages come from.  What is run by name can be.
+# checkout, no host that packages come from.  What is run by name can be.  No
+# file is there that a tool has left: each has a name of plain letters, and the
+# root holds what is known to belong there.
 
 use strict;
 use warnings;
@@ -10,7 +12,7 @@ use Cwd qw(getcwd);
 use File::Basename qw(dirname);
 use File::Find;
 use FindBin;
-use Test::More tests => 3;
+use Test::More tests => 5;
 
 chdir "$FindBin::Bin/../.." or die $!;
 
@@ -69,6 +71,29 @@ ok(!@found, 'no path of a machine, no host of a registry')
 my @dead = grep { !/\.t$/ && !-x && slurp($_) =~ /^#!/ } @files;
 
 ok(!@dead, 'scripts are executable') or diag("@dead");
+
+# of a tree that is no checkout all is looked at that is there
+
+my @tracked = @ARGV ? @ARGV : split /\0/, qx(git ls-files -z 2>/dev/null);
+
+@tracked = @files if !@tracked;
+
+my @odd = grep {
+    !m{^[A-Za-z0-9._/-]+$}
+    || m{(?:^|/)(?:core(?:\.\d+)?|vgcore\.\d+|[^/]+\.(?:o|so|orig|rej|core))$}
+} @tracked;
+
+ok(!@odd, 'names are of plain letters, and none of what tools leave')
+    or diag(map { "$_\n" } @odd);
+
+my %root = map { $_ => 1 } qw(
+    .ci .editorconfig .gitignore CHANGES.md CONTRIBUTING.md LICENSE Makefile
+    README.md conf config demo docs lua-free-hooks module t tests tools
+);
+my %seen;
+my @stray = grep { !$root{$_} && !$seen{$_}++ } map { m{^([^/]+)} } @tracked;
+
+ok(!@stray, 'nothing in the root that is not known') or diag("@stray");
 
 
 sub slurp {
