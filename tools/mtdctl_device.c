@@ -9,7 +9,25 @@
 #include "mtdctl.h"
 
 
-#define MTDCTL_PAGE   1000
+#define MTDCTL_PAGE     1000
+
+/*
+ * Calls of SCAN before somebody asks how long it may take: a call goes
+ * through MTDCTL_PAGE keys, or through ten times as many places for keys, of
+ * which there may be many more for a while.
+ */
+
+#define MTDCTL_PAGES    10000
+#define MTDCTL_PER_CALL 50          /* keys, at the worst */
+
+
+typedef struct {
+    char                cursor[32];
+    char                before[32]; /* one that has been, "": none yet */
+    unsigned long long  n;          /* calls */
+    unsigned long long  mark;       /* when before is the next one */
+    unsigned long long  limit;
+} mtdctl_scan_t;
 
 
 static int mtdctl_device_find(mtdctl_t *ctl, const char *arg, mtd_str_t *id);
@@ -25,6 +43,7 @@ static void mtdctl_device_row(mtdctl_t *ctl, const mtd_str_t *id,
 static void mtdctl_device_scan(mtdctl_t *ctl, const char *cursor);
 static int mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen,
     int *skipped);
+static int mtdctl_device_goes_on(mtdctl_t *ctl, mtdctl_scan_t *scan);
 static int mtdctl_device_is_page(const redisReply *reply);
 static int mtdctl_device_page(mtdctl_t *ctl, const redisReply *page,
     mtdctl_seen_t *seen, int *skipped);
@@ -388,14 +407,18 @@ mtdctl_device_list(mtdctl_t *ctl, int argc, char **argv)
 static int
 mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
 {
-    int          status;
-    char         cursor[32];
-    redisReply  *reply;
+    int            status;
+    redisReply    *reply;
+    mtdctl_scan_t  scan;
 
-    strcpy(cursor, "0");
+    strcpy(scan.cursor, "0");
+    scan.before[0] = '\0';
+    scan.n = 0;
+    scan.mark = 1;
+    scan.limit = MTDCTL_PAGES;
 
     do {
-        mtdctl_device_scan(ctl, cursor);
+        mtdctl_device_scan(ctl, scan.cursor);
 
         status = mtdctl_redis_hear(ctl, "SCAN", NULL, &reply);
         if (status != 0) {
@@ -403,9 +426,9 @@ mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
         }
 
         if (mtdctl_device_is_page(reply)
-            && reply->element[0]->len < sizeof(cursor))
+            && reply->element[0]->len < sizeof(scan.cursor))
         {
-            strcpy(cursor, reply->element[0]->str);
+            strcpy(scan.cursor, reply->element[0]->str);
             status = mtdctl_device_page(ctl, reply->element[1], seen,
                                         skipped);
 
@@ -416,9 +439,62 @@ mtdctl_device_pages(mtdctl_t *ctl, mtdctl_seen_t *seen, int *skipped)
         freeReplyObject(reply);
         mtdctl_release(ctl);
 
-    } while (status == 0 && strcmp(cursor, "0") != 0);
+        if (status != 0 || strcmp(scan.cursor, "0") == 0) {
+            break;
+        }
+
+        status = mtdctl_device_goes_on(ctl, &scan);
+
+    } while (status == 0);
 
     return status;
+}
+
+
+/*
+ * Redis gives no cursor twice.  One that has been is kept, at longer and
+ * longer distances, so any circle is found, in twice its length or so.
+ */
+
+static int
+mtdctl_device_goes_on(mtdctl_t *ctl, mtdctl_scan_t *scan)
+{
+    int        status;
+    long long  keys;
+
+    if (strcmp(scan->cursor, scan->before) == 0) {
+        return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: SCAN goes in"
+                           " circles", ctl->address);
+    }
+
+    if (++scan->n == scan->mark) {
+        strcpy(scan->before, scan->cursor);
+        scan->mark *= 2;
+    }
+
+    if (scan->n < scan->limit) {
+        return 0;
+    }
+
+    /* others may write meanwhile, so it is asked for again each time */
+
+    mtdctl_redis_begin(ctl, "DBSIZE");
+    mtdctl_redis_end(ctl);
+
+    status = mtdctl_redis_hear_number(ctl, "DBSIZE", &keys);
+    if (status != 0) {
+        return status;
+    }
+
+    keys = (keys > 0) ? keys : 0;
+    scan->limit = MTDCTL_PAGES + keys / MTDCTL_PER_CALL;
+
+    if (scan->n >= scan->limit) {
+        return mtdctl_fail(ctl, MTDCTL_STORE, "Redis at %s: SCAN has no end,"
+                           " with %lld keys there", ctl->address, keys);
+    }
+
+    return 0;
 }
 
 

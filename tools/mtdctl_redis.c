@@ -46,6 +46,7 @@ static const mtdctl_redis_answer_t  mtdctl_redis_answers[] = {
     { "ASKING", MTDCTL_REDIS_STATUS, 0 },
     { "AUTH", MTDCTL_REDIS_STATUS, 0 },
     { "CLUSTER", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_ARRAY },
+    { "DBSIZE", MTDCTL_REDIS_NUMBER, 0 },
     { "DEL", MTDCTL_REDIS_NUMBER, 0 },
     { "EXEC", MTDCTL_REDIS_ARRAY, MTDCTL_REDIS_STATUS|MTDCTL_REDIS_NUMBER
                                   |MTDCTL_REDIS_STRING|MTDCTL_REDIS_NIL

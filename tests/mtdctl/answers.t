@@ -74,6 +74,8 @@ for my $command (@commands) {
 answers(@server, '--cluster', @{ $commands[$_] }) for 1, 4, 6, 9, 13;
 answers('--sentinel', 'm=127.0.0.1:PORT', 'device', 'get', 'd1');
 
+endless();
+
 done_testing();
 
 
@@ -91,6 +93,58 @@ sub answers {
 
             strange($name, $kind, @args);
         }
+    }
+}
+
+
+# SCAN ends when its cursor is 0, and there are servers whose never is
+
+sub endless {
+    my $n = 0;
+    my @device = bulk('mtd:device:d1');
+
+    for (['the same cursor', sub { 7 }, 'goes in circles'],
+         ['a cycle of cursors', sub { 5 + $n++ % 9 }, 'goes in circles'],
+         ['the same cursor after others', sub { ++$n < 3000 ? $n : 3000 },
+          'goes in circles'],
+         ['ever new cursors', sub { ++$n }, 'has no end, with 7 keys there'])
+    {
+        my ($kind, $cursor, $said) = @$_;
+        my $scan = sub { array(bulk($cursor->()), array(@device)) };
+
+        $n = 0;
+        my ($rc, $out, $err) = answered({ SCAN => $scan, DBSIZE => ":7\r\n" },
+                                        @server, 'device', 'list');
+
+        is($rc, 3, "SCAN, $kind: exit status");
+        like($err, qr/^mtdctl: Redis at \S+: SCAN $said$/, 'message');
+        is(scalar(() = $out =~ /^d1 /gm), 1, '... the device is there once');
+    }
+
+    # as many calls as a large server may need
+
+    $n = 0;
+    my $scan = sub { array(bulk(++$n % 12_000), array(@device)) };
+    my ($rc, $out, $err) = answered({ SCAN => $scan,
+                                      DBSIZE => ":200000\r\n" },
+                                    @server, 'device', 'list');
+
+    is("$rc|$err", '0|', 'SCAN of many calls');
+
+    # an answer to DBSIZE, which is asked for then
+
+    for my $kind (sort keys %wrong) {
+        next if $kind eq 'integer';
+
+        $n = 0;
+        $scan = sub { array(bulk(++$n), array()) };
+        ($rc, $out, $err) = answered({ SCAN => $scan,
+                                       DBSIZE => $wrong{$kind} },
+                                     @server, 'device', 'list');
+
+        is($rc, 3, "DBSIZE, $kind: exit status");
+        like($err, qr/Redis at \S+(?:: strange answer to DBSIZE| refused: ERR)/,
+             'message');
     }
 }
 

@@ -1,7 +1,7 @@
 package Answers;
 
 # A server that answers each of mtdctl's commands as Redis would, or as the
-# test says, and mtdctl run against it.
+# test says, in a text or a sub that gives one, and mtdctl run against it.
 
 use strict;
 use warnings;
@@ -24,6 +24,7 @@ my $record = array(map { bulk($_) } 'id', 'd1', 'user', 'u@example.com',
 my %good = (
     (map { $_ => "+OK\r\n" } qw(ASKING AUTH MULTI SELECT SET UNWATCH WATCH)),
     (map { $_ => ":1\r\n" } qw(DEL EXPIRE HDEL HSET SADD SREM)),
+    DBSIZE => ":1\r\n",
     CLUSTER => array(array(":0\r\n", ":16383\r\n",
                            array(bulk(''), ":0\r\n"))),
     EXEC => undef,
@@ -109,7 +110,8 @@ sub serve {
 
         my $text = $answer->{$name};
 
-        $asked->{$name} = 1;
+        $text = $text->() if ref $text;
+        $asked->{$name}++;
 
         if ($name eq 'MULTI') {
             $link->{queue} = [];
