@@ -421,6 +421,7 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     lookup->lookups = &ctx->store->lookups;
     lookup->pool = r->pool;
+    lookup->again = ctx->open;
     lookup->done = done;
     lookup->data = ctx;
     lookup->n = 0;

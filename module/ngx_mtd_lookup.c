@@ -22,6 +22,7 @@ static void ngx_mtd_lookup_answer(ngx_mtd_question_t *question,
     ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot,
     ngx_mtd_result_t *result, ngx_uint_t device);
+static u_char *ngx_mtd_lookup_room(ngx_mtd_slot_t *slot, size_t len);
 static void ngx_mtd_lookup_finish(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_timeout(ngx_event_t *ev);
 
@@ -514,7 +515,7 @@ ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result,
         slot->answer.record = result->record;
 
         if (result->groups.len) {
-            p = ngx_pnalloc(slot->lookup->pool, result->groups.len);
+            p = ngx_mtd_lookup_room(slot, result->groups.len);
 
             if (p == NULL) {
                 slot->answer.record.damaged = 1;
@@ -543,6 +544,40 @@ ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result,
 
         ngx_mtd_lookup_fallback(slot);
     }
+}
+
+
+/*
+ * What the first answer has said may be pointed to for as long as the request
+ * is there; that of later ones, while it is open, only until the next one.
+ */
+
+static u_char *
+ngx_mtd_lookup_room(ngx_mtd_slot_t *slot, size_t len)
+{
+    u_char      *p;
+    size_t       size;
+    ngx_pool_t  *pool;
+
+    pool = slot->lookup->pool;
+
+    if (!slot->lookup->again) {
+        return ngx_pnalloc(pool, len);
+    }
+
+    if (len > slot->room.len) {
+        size = ngx_max(len, 2 * slot->room.len);
+
+        p = ngx_pnalloc(pool, size);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        slot->room.data = p;
+        slot->room.len = size;
+    }
+
+    return slot->room.data;
 }
 
 

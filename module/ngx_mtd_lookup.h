@@ -114,17 +114,24 @@ typedef struct {
     ngx_uint_t             kind;
     ngx_str_t              value;
     ngx_mtd_answer_t       answer;
+    ngx_str_t              room;            /* of answer.groups, see again */
 } ngx_mtd_slot_t;
 
 
 typedef void (*ngx_mtd_lookup_pt)(void *data);
 
 
-/* of one request, in its pool; done is called once, from the event loop */
+/*
+ * Of one request, in its pool, zeroed before it is used first; done is called
+ * once, from the event loop.  With again set the texts of an answer take the
+ * place of those of the last one that had it set, so that any number of them
+ * needs no more memory.
+ */
 
 struct ngx_mtd_lookup_s {
     ngx_mtd_lookups_t     *lookups;
     ngx_pool_t            *pool;
+    ngx_uint_t             again;           /* unsigned  again:1; */
     ngx_event_t            timeout;
     ngx_uint_t             waiting;         /* slots that wait */
     ngx_mtd_lookup_pt      done;
@@ -161,8 +168,8 @@ ngx_uint_t ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups,
     const mtd_hash_t *alias, ngx_msec_t age, ngx_mtd_answer_t *answer);
 
 /*
- * lookups, pool, done, data, n and each slot's kind, value and answer are
- * set, the answer by _cached(): where its source is NONE, redis is asked.
+ * lookups, pool, again, done, data, n and each slot's kind, value and answer
+ * are set, the answer by _cached(): where its source is NONE, redis is asked.
  * NGX_OK: all slots are answered, done is not called.  NGX_AGAIN: it will
  * be, unless the lookup is cancelled first.
  */

@@ -2,7 +2,9 @@
 
 # An open request with two identities, while aliases of others change all the
 # time: it is compared with what is known, and not identified anew each time,
-# which would cost memory of it; what does change for it is seen.
+# which would cost memory of it; what does change for it is seen.  Where there
+# is no room for the groups of a record, each time redis is asked for them, and
+# that costs no memory either.
 
 use strict;
 use warnings;
@@ -13,10 +15,14 @@ use Gate;
 use Sink;
 use Test::More;
 
+use constant { LONG => 8000, TIMES => chaos(1000, 20_000) };
+
 redis_start(sub {
     device($_) for qw(one two three);
     device('bad', threat => 'highSeverity');
     redis('SET', "mtd:alias:eas:phone$_", $_) for qw(one two three);
+    device("full$_", groups => $_ x LONG) for 'a' .. 'z';
+    device('long', groups => groups(0));
 });
 
 sink();
@@ -58,6 +64,30 @@ redis('SET', 'mtd:alias:eas:new', 'two');
 like(rest('three'), qr/X-Is: block identity_mismatch/,
      'one that was not known is, of another device');
 
+# texts that fill the zone, and one for which there is no room
+
+told("full$_") for 'a' .. 'z';
+is(told('long'), 'MISS ' . groups(0), 'there is no room for a text');
+is(told('long'), 'MISS ' . groups(0), '... whenever it is asked for');
+
+$open{long} = waits('long', '/x?device=long', at => 'full');
+
+my ($worker) = workers();
+
+checks(0 .. 99);
+$before = memory();
+checks(100 .. 99 + TIMES);
+
+my $more = memory() - $before;
+
+diag(sprintf '%d checks of a text of %d bytes: %d bytes more', TIMES, LONG,
+     $more);
+cmp_ok($more, '<', 256 * TIMES, '... each time in the same memory');
+ok(waiting('long'), '... and it stays');
+
+redis('HSET', 'mtd:device:long', threat => 'highSeverity', groups => 'short');
+like(rest('long'), qr/X-Groups: short\r\n/, '... until it may not');
+
 is(alerts(qr/pcre\w*\(\) failed/), '', 'nothing is wrong');
 
 done_testing();
@@ -80,14 +110,23 @@ map \$http_x_device \$nothing {
 }
 server {
     listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
+    mtd p store=r; mtd_profile generic; mtd_identify value;
     mtd_value \$arg_device kind=serial;
     $location
     location = /status { mtd_status; }
 }
+mtd_redis f { server unix:$dir/redis.sock; zone 256k; timeout 10s; fresh 1h; }
+server {
+    listen unix:$dir/full.sock;
+    mtd p store=f; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Groups \$mtd_groups always;
+    add_header X-Lookup \$mtd_lookup always;
+    location / { proxy_read_timeout 1h; proxy_pass http://unix:$dir/sink.sock; }
+}
 server {
     listen unix:$dir/mail.sock;
-    mtd p; mtd_profile exchange; mtd_identify value eas;
+    mtd p store=r; mtd_profile exchange; mtd_identify value eas;
     mtd_value \$http_x_device kind=serial; mtd_value \$nothing kind=serial;
     $location
 }
@@ -104,6 +143,34 @@ sub opens {
                  headers => ["X-Device: $device", 'Content-Length: 0',
                              'MS-ASProtocolVersion: 16.1']);
 }
+
+
+# of each number another one, of another length
+
+sub groups { return substr sprintf('g%04d,', $_[0]) x LONG, 0, LONG - $_[0] % 7 }
+
+
+sub told {
+    my $answer = get("/x?device=$_[0]", at => 'full',
+                     headers => ['X-Sink: answers']) or return 'nothing';
+
+    return "$answer->{'x-lookup'} " . ($answer->{'x-groups'} // '');
+}
+
+
+# each change of the device has it looked at once more
+
+sub checks {
+    for (@_) {
+        my $asked = commands()->{hmget};
+
+        redis('HSET', 'mtd:device:long', groups => groups($_));
+        wait_for(sub { commands()->{hmget} > $asked }) or die 'no check';
+    }
+}
+
+
+sub memory { return 1024 * (slurp("/proc/$worker/status") =~ /^VmData:\s+(\d+)/m)[0] }
 
 
 sub identified { return scalar(() = error_log() =~ /pcre\w*\(\) failed/g) }
