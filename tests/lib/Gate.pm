@@ -118,18 +118,20 @@ sub start {
 }
 
 
-# a program of tests/tools
+# a program of tests/tools, NAME.c and what else it is made of
 
 sub tool {
-    my ($name) = @_;
+    my ($name, @more) = @_;
     my $out = "$top/build/tests/$name";
-    my $source = "$top/tests/tools/$name.c";
+    my @sources = map { "$top/tests/tools/$_.c" } $name, @more;
 
-    if (!-x $out || grep { -M $_ < -M $out } $source,
+    if (!-x $out || grep { -M $_ < -M $out } @sources,
                                              glob "$top/tests/tools/*.h")
     {
+        my $files = join ' ', map { "'$_'" } @sources;
+
         system("mkdir -p '$top/build/tests'"
-               . " && \${CC:-cc} -O2 -o '$out.$$' '$source'"
+               . " && \${CC:-cc} -O2 -o '$out.$$' $files"
                . " && mv '$out.$$' '$out'") == 0
             or die "$name does not compile\n";
     }

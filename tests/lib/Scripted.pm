@@ -17,7 +17,9 @@ my ($link, $read) = (undef, 0);
 
 
 sub scripted_start {
-    Gate::start(scripted => Gate::tool('scripted_redis'),
+    Gate::start(scripted => Gate::tool('scripted_redis',
+                                       map { "scripted_$_" }
+                                           qw(records rules control)),
                 "$dir/redis.sock", "$dir/control.sock", "$dir/journal");
 
     wait_for(sub { -S "$dir/redis.sock" }) or die slurp("$dir/scripted.err");
