@@ -39,7 +39,7 @@ sub interleave {
             map { ['device:', "d$key-$_"] } 0 .. DEVICES - 1 } 0 .. KEYS - 1);
 
     unlink "$dir/redis.sock";
-    Gate::start(interleave => Gate::tool('interleave'), "$dir/redis.sock",
+    Gate::start(interleave => Gate::tool('interleave', map { "interleave_$_" } qw(things redis clients)), "$dir/redis.sock",
                 "$dir/gate.sock", $wanted, $seed, "$dir/names");
     wait_for(sub { -S "$dir/redis.sock" }) or die;
 
