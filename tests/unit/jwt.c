@@ -123,7 +123,7 @@ static size_t
 jwt_sign(u_char *signature, jwt_key_e key, jwt_form_e form,
     const char *header, const char *input)
 {
-    int            n;
+    int            n, salt;
     u_char        *der;
     size_t         len;
     unsigned       hmac;
@@ -150,12 +150,11 @@ jwt_sign(u_char *signature, jwt_key_e key, jwt_form_e form,
                                         jwt_key[key]), 1);
 
     if (form == TEST_PSS || form == TEST_PSS_SALT) {
+        salt = (form == TEST_PSS) ? RSA_PSS_SALTLEN_DIGEST : 0;
+
         assert_true(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING)
                     > 0);
-        assert_true(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx,
-                                                     form == TEST_PSS_SALT
-                                                     ? 0 : RSA_PSS_SALTLEN_DIGEST)
-                    > 0);
+        assert_true(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, salt) > 0);
     }
 
     assert_int_equal(EVP_DigestSign(ctx, signature, &len,
