@@ -7,6 +7,9 @@
 #include "mtd_policy.h"
 
 
+#define MTD_POLICY_AHEAD  86400     /* seconds */
+
+
 /*
  * Each step returns 1 when it has decided and 0 when the next one has the
  * word; the order of the steps is the order of the reasons.
@@ -23,6 +26,8 @@ static int mtd_policy_action(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_record_t *rec);
 static int mtd_policy_threat(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_record_t *rec, uint32_t now);
+static int mtd_policy_old(uint32_t reported_at, uint32_t max_age,
+    uint32_t now);
 static int mtd_policy_compliance(mtd_verdict_t *v, const mtd_policy_t *policy,
     const mtd_record_t *rec, uint32_t now);
 
@@ -279,17 +284,31 @@ mtd_policy_threat(mtd_verdict_t *v, const mtd_policy_t *policy,
         return 0;
     }
 
-    /* a report from the future is a clock that is ahead, not an old report */
-
     if (rec->reported_at == 0
-        || (now > rec->reported_at
-            && now - rec->reported_at > policy->max_age))
+        || mtd_policy_old(rec->reported_at, policy->max_age, now))
     {
         return mtd_policy_set(v, policy->missing_threat,
                               MTD_REASON_THREAT_STALE);
     }
 
     return 0;
+}
+
+
+/*
+ * A report from the future is one of a clock that is ahead, or of another
+ * time zone; but no clock is so far ahead that the report never gets old.
+ */
+
+static int
+mtd_policy_old(uint32_t reported_at, uint32_t max_age, uint32_t now)
+{
+    if (now >= reported_at) {
+        return now - reported_at > max_age;
+    }
+
+    return reported_at - now > (max_age > MTD_POLICY_AHEAD ? max_age
+                                                           : MTD_POLICY_AHEAD);
 }
 
 

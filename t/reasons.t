@@ -88,6 +88,7 @@ new threat=secured compliance=compliant reported_at=${now}000
 old threat=secured compliance=compliant reported_at=@{[ $now - 3700 ]}000
 never threat=secured compliance=compliant
 future threat=secured compliance=compliant reported_at=@{[ $now + 9000 ]}000
+never-old threat=secured compliance=compliant reported_at=@{[ $now + 90000 ]}000
 END
 --- request
 GET /x
@@ -100,6 +101,7 @@ X-Is: remediate threat_stale
 is told('new'), 'allow secured_enough', 'new';
 is told('never'), 'remediate threat_stale', 'never';
 is told('future'), 'allow secured_enough', 'a clock that is ahead';
+is told('never-old'), 'remediate threat_stale', 'no clock is';
 
 === TEST 7: noncompliant, unless it is said to be compliant
 --- device

@@ -75,10 +75,16 @@ test_severity(unsigned threat)
 }
 
 
-static int64_t
-test_age(const mtd_record_t *rec)
+/* a day ahead, or an age, is what a clock may be wrong by */
+
+static int
+test_old(const mtd_record_t *rec, int64_t max_age)
 {
-    return (int64_t) TEST_NOW - (int64_t) rec->reported_at;
+    int64_t  age;
+
+    age = (int64_t) TEST_NOW - (int64_t) rec->reported_at;
+
+    return age > max_age || age < -(max_age > 86400 ? max_age : 86400);
 }
 
 
@@ -100,7 +106,7 @@ test_expected(const mtd_policy_t *policy, const mtd_record_t *rec,
 
     old = policy->max_age > 0
           && (rec->reported_at == 0
-              || test_age(rec) > (int64_t) policy->max_age);
+              || test_old(rec, policy->max_age));
 
     const test_ground_t  grounds[] = {
 
@@ -185,7 +191,7 @@ test_allow_kept(const mtd_policy_t *policy, const mtd_record_t *rec,
         if (severity == TEST_NONE
             || (policy->max_age
                 && (rec->reported_at == 0
-                    || test_age(rec) > (int64_t) policy->max_age)))
+                    || test_old(rec, policy->max_age))))
         {
             return 0;
         }
@@ -627,11 +633,29 @@ static const test_case_t  test_cases[] = {
       { .threat = MTD_THREAT_SECURED }, 0,
       { MTD_BLOCK, MTD_REASON_THREAT_STALE } },
 
-    { "a vendor whose clock is a year ahead",
+    { "a vendor whose clock is an age ahead",
       { TEST_POLICY },
-      { .threat = MTD_THREAT_SECURED, .reported_at = TEST_NOW + 31536000,
+      { .threat = MTD_THREAT_SECURED, .reported_at = TEST_NOW + 604800,
         .compliance = MTD_COMPLIANCE_COMPLIANT }, 0,
       { MTD_ALLOW, MTD_REASON_SECURED_ENOUGH } },
+
+    { "... and a second more",
+      { TEST_POLICY },
+      { .threat = MTD_THREAT_SECURED, .reported_at = TEST_NOW + 604801,
+        .compliance = MTD_COMPLIANCE_COMPLIANT }, 0,
+      { MTD_REMEDIATE, MTD_REASON_THREAT_STALE } },
+
+    { "a day ahead, where an hour is old",
+      { .missing_threat = MTD_BLOCK, .max_threat = MTD_THREAT_LOW,
+        .max_age = 3600 },
+      { .threat = MTD_THREAT_SECURED, .reported_at = TEST_NOW + 86400 }, 0,
+      { MTD_ALLOW, MTD_REASON_SECURED_ENOUGH } },
+
+    { "... and a second more",
+      { .missing_threat = MTD_BLOCK, .max_threat = MTD_THREAT_LOW,
+        .max_age = 3600 },
+      { .threat = MTD_THREAT_SECURED, .reported_at = TEST_NOW + 86401 }, 0,
+      { MTD_BLOCK, MTD_REASON_THREAT_STALE } },
 
     { "in grace for a second more",
       { TEST_POLICY },
