@@ -37,6 +37,13 @@ typedef enum {
 } mtd_field_e;
 
 
+/*
+ * Of a TTL there is room for 16 bits: up to 0x8000 it is in seconds, and
+ * above in steps of 64, rounded down, up to 24 days.
+ */
+
+#define MTD_TTL_STEPS    0x8000
+#define MTD_TTL_STEP     64
 #define MTD_TTL_MAX      UINT16_MAX /* this or longer */
 
 /* longest accepted text, bytes */
@@ -61,13 +68,36 @@ typedef struct {
     uint32_t   os;                  /* 0: none */
     uint32_t   groups;
     uint32_t   vendor;
-    uint16_t   ttl;                 /* seconds from when it was read, 0: none */
+    uint16_t   ttl;                 /* from when it was read, 0: none; see
+                                       mtd_ttl_seconds() */
     uint8_t    threat:4;            /* mtd_threat_e */
     uint8_t    action:4;            /* mtd_action_e */
     uint8_t    compliance:4;        /* mtd_compliance_e */
     uint8_t    enrolled:2;          /* mtd_enrolled_e */
     uint8_t    damaged:1;           /* a field could not be read: refused */
 } mtd_record_t;
+
+
+static inline uint16_t
+mtd_ttl_pack(uint64_t seconds)
+{
+    if (seconds <= MTD_TTL_STEPS) {
+        return (uint16_t) seconds;
+    }
+
+    seconds = MTD_TTL_STEPS + (seconds - MTD_TTL_STEPS) / MTD_TTL_STEP;
+
+    return (seconds < MTD_TTL_MAX) ? (uint16_t) seconds : MTD_TTL_MAX;
+}
+
+
+static inline uint32_t
+mtd_ttl_seconds(uint16_t ttl)
+{
+    return (ttl <= MTD_TTL_STEPS)
+           ? ttl
+           : MTD_TTL_STEPS + (uint32_t) (ttl - MTD_TTL_STEPS) * MTD_TTL_STEP;
+}
 
 
 /* the fields of one reply; data of an absent field is NULL */

@@ -525,7 +525,7 @@ ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
         }
 
         if (rec->ttl && rec->ttl != MTD_TTL_MAX) {
-            age = ngx_time() + rec->ttl;
+            age = ngx_time() + mtd_ttl_seconds(rec->ttl);
             until = (until && until < age) ? until : age;
         }
     }

@@ -70,7 +70,8 @@ ngx_mtd_lookup_fresh_device(ngx_mtd_lookups_t *lookups,
     /* redis tells of an expired key when it comes across it, not before */
 
     if (device->record.ttl) {
-        limit = ngx_min(limit, (ngx_msec_t) device->record.ttl * 1000);
+        limit = ngx_min(limit, (ngx_msec_t)
+                               mtd_ttl_seconds(device->record.ttl) * 1000);
     }
 
     return ngx_mtd_lookup_fresh(lookups, device->entry.fetched, limit);
@@ -352,8 +353,9 @@ ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
         return;
     }
 
-    if (device.record.ttl && device.record.ttl != MTD_TTL_MAX) {
-        limit = ngx_min(limit, (ngx_msec_t) device.record.ttl * 1000);
+    if (device.record.ttl) {
+        limit = ngx_min(limit, (ngx_msec_t)
+                               mtd_ttl_seconds(device.record.ttl) * 1000);
     }
 
     if (device.entry.fetched + limit > ngx_current_msec) {

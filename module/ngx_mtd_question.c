@@ -263,7 +263,6 @@ ngx_mtd_question_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_question_t *question = data;
 
-    int64_t           ttl;
     ngx_mtd_value_t  *value;
 
     question->ttl = 0;
@@ -294,8 +293,7 @@ ngx_mtd_question_pttl_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     }
 
     if (value->integer >= 0) {
-        ttl = value->integer / 1000 + 1;
-        question->ttl = (uint16_t) ngx_min(ttl, MTD_TTL_MAX);
+        question->ttl = mtd_ttl_pack(value->integer / 1000 + 1);
     }
 }
 

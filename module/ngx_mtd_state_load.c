@@ -355,13 +355,13 @@ ngx_mtd_state_date(uint64_t age, ngx_msec_t limit, ngx_msec_t *fetched,
 static ngx_uint_t
 ngx_mtd_state_shorten(ngx_mtd_device_t *device, ngx_msec_t left)
 {
-    ngx_msec_t  ttl;
+    uint16_t  ttl;
 
-    ttl = (ngx_current_msec - device->entry.fetched + left) / 1000;
-    ttl = ngx_min(ttl, MTD_TTL_MAX - 1);
+    ttl = mtd_ttl_pack((ngx_current_msec - device->entry.fetched + left)
+                       / 1000);
 
     if (device->record.ttl == 0 || device->record.ttl > ttl) {
-        device->record.ttl = (uint16_t) ttl;
+        device->record.ttl = ttl;
     }
 
     return device->record.ttl != 0;

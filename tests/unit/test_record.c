@@ -357,6 +357,33 @@ test_names(void **state)
 }
 
 
+/* never longer than it is, and short by less than a step */
+
+static void
+test_ttl(void **state)
+{
+    uint64_t  ttl;
+    uint32_t  seconds;
+
+    for (ttl = 0; ttl < 3000000; ttl++) {
+        seconds = mtd_ttl_seconds(mtd_ttl_pack(ttl));
+
+        assert_true(seconds <= ttl);
+        assert_true((seconds == 0) == (ttl == 0));
+
+        if (ttl <= 32768) {
+            assert_int_equal(seconds, ttl);
+
+        } else if (ttl < 24 * 86400) {
+            assert_true(ttl - seconds < 64);
+        }
+    }
+
+    assert_int_equal(mtd_ttl_pack(UINT64_MAX), MTD_TTL_MAX);
+    assert_int_equal(mtd_ttl_seconds(MTD_TTL_MAX), 2129856);
+}
+
+
 int
 main(void)
 {
@@ -365,7 +392,8 @@ main(void)
         cmocka_unit_test(test_each_field),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_names)
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_ttl)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
