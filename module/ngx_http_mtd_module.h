@@ -232,10 +232,29 @@ ngx_int_t ngx_http_mtd_post_read_handler(ngx_http_request_t *r);
 ngx_http_mtd_ctx_t *ngx_http_mtd_find_ctx(ngx_http_request_t *r);
 
 
-/* a refused or a waiting request has it until it is logged */
+/*
+ * A refused, a waiting or an open request has it until it is logged.
+ * ngx_pool_cleanup_add() would allocate what lives as long as ctx anyway.
+ */
 
-void ngx_http_mtd_keep_ctx(ngx_http_request_t *r,
-    ngx_http_mtd_ctx_t *ctx);
+void ngx_http_mtd_cleanup(void *data);
+
+
+static ngx_inline void
+ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
+{
+    if (ctx->kept) {
+        return;
+    }
+
+    ctx->cleanup.handler = ngx_http_mtd_cleanup;
+    ctx->cleanup.data = ctx;
+    ctx->cleanup.next = r->pool->cleanup;
+
+    r->pool->cleanup = &ctx->cleanup;
+
+    ctx->kept = 1;
+}
 
 
 /* 1 if the URI is the one that is decided on */
@@ -314,7 +333,6 @@ mtd_verdict_t ngx_http_mtd_judge(ngx_http_request_t *r,
 
 /* the request ends; data is its ngx_http_mtd_ctx_t */
 
-void ngx_http_mtd_cleanup(void *data);
 
 /* ngx_http_mtd_answer.c: what a refused request gets */
 

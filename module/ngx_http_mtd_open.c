@@ -60,7 +60,7 @@ static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
 static void ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
-static void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
+static ngx_inline void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static void ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx);
 static ngx_int_t ngx_http_mtd_open_refuse(ngx_http_request_t *r,
@@ -536,7 +536,7 @@ ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 }
 
 
-static void
+static ngx_inline void
 ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 {
     if (ctx->until && (opens->until == 0 || ctx->until < opens->until)) {

@@ -24,6 +24,9 @@ static void ngx_http_mtd_private_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static void ngx_http_mtd_private_free_offered(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
+static void ngx_http_mtd_private_free_asked(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state)
+    __attribute__((noinline));
 static ngx_uint_t ngx_http_mtd_private_response(ngx_http_upstream_t *u);
 static ngx_uint_t ngx_http_mtd_private_value(u_char *p, u_char *last);
 static ngx_uint_t ngx_http_mtd_private_scheme(u_char *p, u_char *last);
@@ -146,6 +149,8 @@ ngx_http_mtd_private_free(ngx_peer_connection_t *pc, void *data,
 }
 
 
+/* nearly always nothing is offered, and this is all */
+
 static void
 ngx_http_mtd_private_free_offered(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
@@ -155,7 +160,27 @@ ngx_http_mtd_private_free_offered(ngx_peer_connection_t *pc, void *data,
 
     u = ngx_queue_data(pc, ngx_http_upstream_t, peer);
 
-    if (u->headers_in.www_authenticate && ngx_http_mtd_private_response(u)) {
+    if (u->headers_in.www_authenticate) {
+        ngx_http_mtd_private_free_asked(pc, data, state);
+        return;
+    }
+
+    mscf = ngx_http_conf_upstream_srv_conf(u->upstream, ngx_http_mtd_module);
+
+    mscf->free_peer(pc, data, state);
+}
+
+
+static void
+ngx_http_mtd_private_free_asked(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_upstream_t      *u;
+    ngx_http_mtd_srv_conf_t  *mscf;
+
+    u = ngx_queue_data(pc, ngx_http_upstream_t, peer);
+
+    if (ngx_http_mtd_private_response(u)) {
         ngx_http_mtd_private_free(pc, data, state);
         return;
     }

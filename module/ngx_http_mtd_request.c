@@ -101,25 +101,6 @@ ngx_http_mtd_find_ctx(ngx_http_request_t *r)
 }
 
 
-/* ngx_pool_cleanup_add() would allocate what lives as long as ctx anyway */
-
-void
-ngx_http_mtd_keep_ctx(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
-{
-    if (ctx->kept) {
-        return;
-    }
-
-    ctx->cleanup.handler = ngx_http_mtd_cleanup;
-    ctx->cleanup.data = ctx;
-    ctx->cleanup.next = r->pool->cleanup;
-
-    r->pool->cleanup = &ctx->cleanup;
-
-    ctx->kept = 1;
-}
-
-
 ngx_http_mtd_ctx_t *
 ngx_http_mtd_request_ctx(ngx_http_request_t *r)
 {

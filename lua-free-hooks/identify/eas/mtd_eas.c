@@ -18,6 +18,7 @@
 
 
 #define MTD_EAS_NAME_MAX       32
+#define MTD_EAS_WORD_MAX       10   /* of a word for "no device" */
 #define MTD_EAS_TAG_USER       8    /* the last of the parameter tags */
 
 /*
@@ -772,7 +773,8 @@ static void
 mtd_eas_text_id(mtd_eas_t *eas, size_t len)
 {
     eas->id[0].len = len;
-    eas->no_device = mtd_eas_no_device(&eas->id[0]);
+    eas->no_device = (len <= MTD_EAS_WORD_MAX)
+                     && mtd_eas_no_device(&eas->id[0]);
     eas->n = !eas->no_device;
 }
 
