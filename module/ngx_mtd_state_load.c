@@ -380,8 +380,9 @@ ngx_mtd_state_load_device(ngx_mtd_state_load_t *load,
 
     limit = load->state->stale;
 
-    if (device.record.ttl && device.record.ttl != MTD_TTL_MAX) {
-        limit = ngx_min(limit, (ngx_msec_t) device.record.ttl * 1000);
+    if (device.record.ttl) {
+        limit = ngx_min(limit, (ngx_msec_t)
+                               mtd_ttl_seconds(device.record.ttl) * 1000);
     }
 
     if (!ngx_mtd_state_date(from->age + load->elapsed, limit, &fetched, &left)

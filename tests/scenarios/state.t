@@ -136,6 +136,25 @@ ok(wait_for(sub { error_log() =~ /"r" is refusing: no device is known that/ },
 is(status()->{stores}{r}{health}, 'refusing', '... and the health');
 stop();
 
+# one whose TTL is longer than seconds in 16 bits, which was read long ago
+
+$conf{more} = "state $file; fresh 1s; stale 48h;";
+redis_start(sub {
+    fill('');
+    redis('EXPIRE', key('', 'device', 'good'), 10 * 86400);
+});
+gate(http => http());
+ok(wait_for(\&both), 'push is up');
+is(told('good'), 'allow secured_enough MISS', 'known, with a TTL of ten days');
+stop();
+redis_stop();
+spew($file, aged(slurp($file), 20 * 3_600_000));
+gate(http => http());
+ok(wait_for(\&away), 'redis is away');
+is(told('good'), 'allow stale_allowed STALE', 'read 20 hours ago: known');
+stop();
+
+
 # files that are of no use; each is ignored with one line
 
 my $secret = "key_secret file:$dir/secret;";
