@@ -65,6 +65,7 @@ static ngx_inline void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
 static void ngx_http_mtd_open_end(ngx_http_mtd_ctx_t *ctx);
 static ngx_int_t ngx_http_mtd_open_refuse(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_open_body(ngx_http_request_t *r);
 
 
 static ngx_inline ngx_queue_t *
@@ -632,28 +633,7 @@ ngx_http_mtd_open_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
         r->read_event_handler = ngx_http_block_reading;
 
-        if (r->request_body && r->request_body->rest > 0) {
-
-            /*
-             * What is to come of it is no request, and what is there no body
-             * of an error page that another server makes.
-             */
-
-            r->keepalive = 0;
-            r->lingering_close = 1;
-
-            r->request_body->bufs = NULL;
-            r->headers_in.content_length_n = 0;
-            r->headers_in.chunked = 0;
-
-#if (NGX_HTTP_V2)
-
-            if (r->stream) {
-                r->stream->skip_data = 1;
-            }
-
-#endif
-        }
+        ngx_http_mtd_open_body(r);
 
         return ngx_http_mtd_refuse(r, ctx, mlcf);
     }
@@ -661,4 +641,40 @@ ngx_http_mtd_open_refuse(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
     ngx_http_mtd_refused(r, ctx, mlcf, &verdict);
 
     return NGX_ERROR;
+}
+
+
+/*
+ * What is to come of a body is no request.  What has been sent on as it came
+ * is not there any more, and a part is no body: an error page that another
+ * server makes is asked for without one.
+ */
+
+static void
+ngx_http_mtd_open_body(ngx_http_request_t *r)
+{
+    ngx_http_request_body_t  *body;
+
+    body = r->request_body;
+
+    if (body == NULL || (body->rest <= 0 && !r->request_body_no_buffering)) {
+        return;
+    }
+
+    if (body->rest > 0) {
+        r->keepalive = 0;
+        r->lingering_close = 1;
+
+#if (NGX_HTTP_V2)
+
+        if (r->stream) {
+            r->stream->skip_data = 1;
+        }
+
+#endif
+    }
+
+    body->bufs = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
 }

@@ -151,33 +151,42 @@ my $pages = IO::Socket::UNIX->new(Local => "$dir/pages.sock", Listen => 1)
     or die $!;
 chmod 0777, "$dir/pages.sock";
 
-redis('HSET', 'mtd:device:body', 'threat', 'secured');
-ok(wait_for(sub { answer_to('/owa/x', 'X-Sink: answers',
-                            'X-Device: body')->{status} == 200 }),
-   'an error page: allowed');
+# (the one that is sent on as it comes has left nothing of itself)
 
-my $allowed = allowed();
-my $body = IO::Socket::UNIX->new("$dir/mail.sock");
+for my $case ([paged => 1000], [streamed => 4]) {
+    my ($to, $length) = @$case;
 
-print $body "POST /owa/paged HTTP/1.1\r\nHost: mail.example.com\r\n"
-    . "X-Device: body\r\nContent-Length: 1000\r\n\r\npart";
-$body->flush;
-ok(wait_for(sub { allowed() > $allowed }), '... and waits for its body');
-redis('HSET', 'mtd:device:body', 'threat', 'highSeverity');
-ok(IO::Select->new($pages)->can_read(10), '... the page is asked for');
+    redis('HSET', 'mtd:device:body', 'threat', 'secured');
+    ok(wait_for(sub { answer_to('/owa/x', 'X-Sink: answers',
+                                'X-Device: body')->{status} == 200 }),
+       "an error page: $to, allowed");
 
-my $page = $pages->accept;
-my $asked = '';
+    my $met = met_at_sink();
+    my $allowed = allowed();
+    my $body = IO::Socket::UNIX->new("$dir/mail.sock");
 
-while ($asked !~ /\r\n\r\n/) {
-    sysread $page, $asked, 4096, length $asked or last;
+    print $body "POST /owa/$to HTTP/1.1\r\nHost: mail.example.com\r\n"
+        . "X-Device: body\r\nContent-Length: $length\r\n\r\n";
+    $body->flush;
+    ok(wait_for(sub { allowed() > $allowed }), '... and waits for its body');
+
+    sends_part($body, $to, $met);
+    redis('HSET', 'mtd:device:body', 'threat', 'highSeverity');
+    ok(IO::Select->new($pages)->can_read(10), '... the page is asked for');
+
+    my $page = $pages->accept;
+    my $asked = '';
+
+    while ($asked !~ /\r\n\r\n/) {
+        sysread $page, $asked, 4096, length $asked or last;
+    }
+
+    like($asked, qr{^GET /owa/page .*Content-Length: 0\r.*\r\n\r\n\z}s,
+         '... without a body');
+    print $page "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage";
+    $page->flush;
+    is(answer($body)->{body}, 'page', '... and sent');
 }
-
-like($asked, qr{^GET /owa/page .*Content-Length: 0\r.*\r\n\r\n\z}s,
-     '... without a body');
-print $page "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage";
-$page->flush;
-is(answer($body)->{body}, 'page', '... and sent');
 
 
 # streams of one connection of HTTP/2
@@ -217,7 +226,9 @@ $h2 = IO::Socket::UNIX->new("$dir/h2.sock");
 $unread = '';
 %streams = ();
 $met = met_at_sink();
-$allowed = allowed();
+
+my $allowed = allowed();
+
 
 print $h2 "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, pack 'nN', 4, 0);
 h2_asks(1, 'body', 'body', 'POST');
@@ -247,6 +258,24 @@ sub answer_to {
 }
 
 
+# what is sent on as it comes has come once the server behind has read more
+
+sub sends_part {
+    my ($link, $to, $met) = @_;
+    my $read = sub { (stat "$dir/sink.open")[1] };
+
+    wait_for(sub { met_at_sink() > $met }) if $to eq 'streamed';
+
+    my $before = $read->();
+
+    print $link 'part';
+    $link->flush;
+
+    wait_for(sub { $read->() != $before }) or die 'no body'
+        if $to eq 'streamed';
+}
+
+
 sub allowed { return status()->{stores}{r}{reasons}{secured_enough} }
 
 
@@ -267,6 +296,7 @@ END
     location / { $location }
     location = /owa/body { proxy_pass http://sink; }
     location = /owa/paged { error_page 403 /owa/page; proxy_pass http://sink; }
+    location = /owa/streamed { error_page 403 /owa/page; $location }
     location = /owa/page { mtd off; proxy_pass http://unix:$dir/pages.sock; }
 END
 
