@@ -384,7 +384,11 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
         return 0;
     }
 
-    if (ctx->unsure || (ctx->until && ctx->until <= ngx_time())) {
+    /* one that redis could not be asked about may be unknown by now */
+
+    if (ctx->unsure || ctx->source == NGX_MTD_LOOKUP_ERROR
+        || (ctx->until && ctx->until <= ngx_time()))
+    {
         return 0;
     }
 

@@ -158,7 +158,22 @@ ok(wait_for(sub { !grep { $_->{data} ne 'down' } values %{ stores('r') } }),
    'redis is away');
 sleep 1.2;
 ok(waiting('good'), 'which ends nothing');
-redis_start(sub { device('good', threat => 'highSeverity'); device('kept') });
+
+# ... also where a device that nobody knows was let in meanwhile, and is known
+# to be unknown by the time that changes are told of
+
+$open{nobody} = waits('nobody', '/lax/?device=nobody');
+redis_start(sub {
+    device('good', threat => 'highSeverity');
+    device('kept');
+    redis('ACL', 'SETUSER', 'default', '-subscribe');
+});
+ok(wait_for(sub { get('/lax/?device=nobody', headers => ['X-Sink: answers'])
+                  ->{'x-is'} eq 'block unknown_device' }),
+   'redis is back, without push');
+redis('ACL', 'SETUSER', 'default', '+subscribe');
+like(rest('nobody'), qr/X-Is: block unknown_device/,
+     'what was let in though nobody knows it is ended');
 like(rest('good'), qr/X-Is: remediate threat_level/,
      'back, and it says something else');
 ok(waiting('kept'), 'and of the other nothing');
@@ -272,6 +287,7 @@ END
 mtd_redis r { server unix:$dir/redis.sock; zone 4m; timeout 10s; fresh 1h; }
 mtd_policy p { max_threat low; }
 mtd_policy young { max_age 1m; }
+mtd_policy lax { store_failure allow; }
 limit_req_zone \$host zone=sent:32k rate=1r/s;
 upstream sink { server unix:$dir/sink.sock; }
 upstream many { server unix:$dir/many1.sock; server unix:$dir/many2.sock; }
@@ -282,6 +298,7 @@ server {
     $server
     location /kept/ { mtd_cut off; $location }
     location /aged/ { mtd young; $location }
+    location /lax/ { mtd lax; $location }
     location /sent/ { error_page 502 /sent.gif; proxy_pass http://unix:$dir/no.sock; }
     location = /sent.gif { mtd off; limit_req zone=sent burst=2; empty_gif; }
     location = /status { mtd_status; }
