@@ -131,7 +131,7 @@ ngx_http_mtd_add_variables(ngx_conf_t *cf)
 }
 
 
-/* too early for a policy that depends on it, see policy_of() */
+/* too early for a policy that depends on it, see policy_named() */
 
 static void
 ngx_http_mtd_variable_asked(ngx_http_mtd_ctx_t *ctx)
