@@ -27,6 +27,8 @@ static void ngx_mtd_cluster_info_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
 static void ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
+static void ngx_mtd_cluster_refused(ngx_mtd_cluster_t *cluster,
+    const char *what, ngx_mtd_reply_t *reply);
 static void ngx_mtd_cluster_element(void *data, ngx_uint_t depth,
     ngx_uint_t index, ngx_mtd_value_t *value);
 static void ngx_mtd_cluster_install(ngx_mtd_cluster_t *cluster);
@@ -481,11 +483,7 @@ ngx_mtd_cluster_info_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     value = &reply->value[0];
 
     if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
-        ngx_log_error(NGX_LOG_INFO, cluster->log, 0,
-                      "redis %V refused CLUSTER INFO: %V",
-                      &cluster->ask.conf->name, &value->text);
-        ngx_mtd_redis_fail(&cluster->ask, "it refused CLUSTER INFO",
-                           &value->text);
+        ngx_mtd_cluster_refused(cluster, "INFO", reply);
         return;
     }
 
@@ -514,11 +512,7 @@ ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     }
 
     if (!reply->array) {
-        ngx_log_error(NGX_LOG_INFO, cluster->log, 0,
-                      "redis %V refused CLUSTER SLOTS: %V",
-                      &cluster->ask.conf->name, &reply->value[0].text);
-        ngx_mtd_redis_fail(&cluster->ask, "it refused CLUSTER SLOTS",
-                           &reply->value[0].text);
+        ngx_mtd_cluster_refused(cluster, "SLOTS", reply);
         return;
     }
 
@@ -545,6 +539,24 @@ ngx_mtd_cluster_slots_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     cluster->asking = 0;
 
     ngx_mtd_cluster_install(cluster);
+}
+
+
+static void
+ngx_mtd_cluster_refused(ngx_mtd_cluster_t *cluster, const char *what,
+    ngx_mtd_reply_t *reply)
+{
+    ngx_str_t  *text, none;
+
+    ngx_str_null(&none);
+    text = ngx_mtd_resp_error(reply);
+
+    ngx_log_error(NGX_LOG_INFO, cluster->log, 0,
+                  "redis %V refused CLUSTER %s%s%V",
+                  &cluster->ask.conf->name, what, text ? ": " : "",
+                  text ? text : &none);
+
+    ngx_mtd_redis_fail(&cluster->ask, "it refused CLUSTER", text);
 }
 
 

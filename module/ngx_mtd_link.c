@@ -207,7 +207,7 @@ ngx_mtd_link_id(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (reply->array || reply->value[0].type != NGX_MTD_VALUE_INTEGER) {
         ngx_mtd_redis_fail(&link->redis, "it does not tell its CLIENT ID",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 
@@ -247,7 +247,7 @@ ngx_mtd_link_tracking(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (!ngx_mtd_resp_ok(reply)) {
         ngx_mtd_redis_fail(&link->redis, "it refused CLIENT TRACKING",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 
@@ -276,7 +276,7 @@ ngx_mtd_link_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (!ngx_mtd_link_says(reply, "subscribe")) {
         ngx_mtd_redis_fail(&link->redis, "it refused SUBSCRIBE",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 

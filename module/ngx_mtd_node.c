@@ -280,8 +280,7 @@ ngx_mtd_node_role_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
         ngx_mtd_redis_fail(&node->data, "it refused INFO",
-                           value->type == NGX_MTD_VALUE_ERROR ? &value->text
-                                                              : NULL);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 
@@ -361,7 +360,7 @@ ngx_mtd_node_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (reply->array || reply->value[0].type != NGX_MTD_VALUE_STATUS) {
         ngx_mtd_redis_fail(&node->data, "it refused PING",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 

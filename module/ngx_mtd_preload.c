@@ -271,7 +271,7 @@ ngx_mtd_preload_pong(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (reply->array || reply->value[0].type != NGX_MTD_VALUE_STATUS) {
         ngx_mtd_redis_fail(&preload->redis, "it refused PING",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 

@@ -84,19 +84,11 @@ ngx_mtd_redis_hello_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 {
     ngx_mtd_redis_t  *redis = data;
 
-    ngx_mtd_value_t  *value;
-
     if (rc != NGX_OK || ngx_mtd_resp_ok(reply)) {
         return;
     }
 
-    value = &reply->value[0];
-
-    /* what is no error may tell anything, also what is not to be logged */
-
-    ngx_mtd_redis_fail(redis, "it refused",
-                       value->type == NGX_MTD_VALUE_ERROR ? &value->text
-                                                          : NULL);
+    ngx_mtd_redis_fail(redis, "it refused", ngx_mtd_resp_error(reply));
 }
 
 
@@ -121,8 +113,7 @@ ngx_mtd_redis_info_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (reply->array || value->type != NGX_MTD_VALUE_STRING) {
         ngx_mtd_redis_fail(redis, "it refused INFO",
-                           value->type == NGX_MTD_VALUE_ERROR ? &value->text
-                                                              : NULL);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 

@@ -467,6 +467,18 @@ ngx_mtd_resp_ok(ngx_mtd_reply_t *reply)
 }
 
 
+ngx_str_t *
+ngx_mtd_resp_error(ngx_mtd_reply_t *reply)
+{
+    ngx_mtd_value_t  *value;
+
+    value = &reply->value[0];
+
+    return (!reply->array && value->type == NGX_MTD_VALUE_ERROR)
+           ? &value->text : NULL;
+}
+
+
 u_char *
 ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len)
 {

@@ -92,6 +92,13 @@ ngx_int_t ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
 
 ngx_uint_t ngx_mtd_resp_ok(ngx_mtd_reply_t *reply);
 
+/*
+ * The text of an error, or NULL: what is none may tell anything, also what is
+ * not to be logged.
+ */
+
+ngx_str_t *ngx_mtd_resp_error(ngx_mtd_reply_t *reply);
+
 /* to be freed with ngx_mtd_resp_free(); NULL if there is no memory */
 
 u_char *ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len);

@@ -496,8 +496,7 @@ ngx_mtd_sentinel_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (!reply->array) {
         ngx_mtd_redis_fail(&sentinel->redis, "it does not know the master",
-                           reply->value[0].type == NGX_MTD_VALUE_ERROR
-                           ? &reply->value[0].text : NULL);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 
@@ -540,7 +539,7 @@ ngx_mtd_sentinel_subscribed(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
 
     if (!reply->array) {
         ngx_mtd_redis_fail(&sentinel->redis, "it refused SUBSCRIBE",
-                           &reply->value[0].text);
+                           ngx_mtd_resp_error(reply));
         return;
     }
 

@@ -26,7 +26,14 @@ scripted_start();
 scripted_device($_) for qw(good fine odd);
 scripted_device('bad', threat => 'highSeverity');
 
+# what is neither an error nor what was asked for is not told in the log
+
+script('rule SUBSCRIBE * * reply ' . escaped("*1\r\n\$6\r\nnobody\r\n"));
 gate(http => http());
+ok(wait_for(sub { 2 == (() = error_log() =~ /\(push\): it refused SUBSCRIBE/g) }),
+   'an answer to SUBSCRIBE that is none');
+unlike(error_log(), qr/nobody/, '... is not in the log');
+script('clear');
 ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes');
 
 my @workers = sort(workers());
