@@ -776,7 +776,7 @@ static const char  *mtd_canon_servers[] = {
 
 
 const char *
-mtd_canon_cookies(const mtd_str_t *cookies)
+mtd_canon_cookies(const mtd_str_t *cookies, int more)
 {
     size_t         i;
     const u_char  *p, *end, *last, *name, *value;
@@ -821,6 +821,10 @@ mtd_canon_cookies(const mtd_str_t *cookies)
             {
                 return "a cookie that names a server names more";
             }
+        }
+
+        if (more && end == last) {
+            return "a cookie that names a server may go on in another header";
         }
     }
 

@@ -62,10 +62,12 @@ const char *mtd_canon_query(const mtd_str_t *args);
 
 /*
  * The value of a Cookie header: those by which Exchange chooses a server
- * name one and its version, and no path.  Returns NULL or why it is refused.
+ * name one and its version, and no path.  With more, another such header
+ * follows, and what joins them may add that one to the last cookie.
+ * Returns NULL or why it is refused.
  */
 
-const char *mtd_canon_cookies(const mtd_str_t *cookies);
+const char *mtd_canon_cookies(const mtd_str_t *cookies, int more);
 
 
 #endif /* _MTD_CANON_H_INCLUDED_ */

@@ -36,7 +36,7 @@
 #else
 
 #define ngx_http_mtd_cookie(r, i, prev)                                       \
-    ((prev) ? (prev)->next : (r)->headers_in.cookie)
+    ((void) (i), (prev) ? (prev)->next : (r)->headers_in.cookie)
 
 #endif
 

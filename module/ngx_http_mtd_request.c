@@ -448,16 +448,18 @@ ngx_http_mtd_request_cookies(ngx_http_request_t *r)
     mtd_str_t         cookies;
     ngx_uint_t        i;
     const char       *why;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t  *h, *next;
 
-    h = NULL;
+    i = 0;
 
-    for (i = 0; (h = ngx_http_mtd_cookie(r, i, h)) != NULL; i++) {
+    for (h = ngx_http_mtd_cookie(r, i, NULL); h; h = next) {
+        i++;
+        next = ngx_http_mtd_cookie(r, i, h);
 
         cookies.len = h->value.len;
         cookies.data = h->value.data;
 
-        why = mtd_canon_cookies(&cookies);
+        why = mtd_canon_cookies(&cookies, next != NULL);
 
         if (why) {
             return why;

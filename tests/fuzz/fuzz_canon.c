@@ -230,7 +230,7 @@ fuzz_query(const mtd_str_t *args)
         "smtpaddress", "version"
     };
 
-    why = mtd_canon_cookies(args);
+    why = mtd_canon_cookies(args, 0);
 
     fuzz_check(why == NULL || memchr(args->data, '=', args->len),
                "no value, but more than a server in it");

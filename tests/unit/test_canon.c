@@ -484,7 +484,7 @@ test_cookies(void **state)
         cookies.data = (u_char *) good[i];
         cookies.len = strlen(good[i]);
 
-        if (mtd_canon_cookies(&cookies)) {
+        if (mtd_canon_cookies(&cookies, 0)) {
             fail_msg("\"%s\" was refused", good[i]);
         }
     }
@@ -493,10 +493,17 @@ test_cookies(void **state)
         cookies.data = (u_char *) bad[i];
         cookies.len = strlen(bad[i]);
 
-        if (mtd_canon_cookies(&cookies) == NULL) {
+        if (mtd_canon_cookies(&cookies, 0) == NULL) {
             fail_msg("\"%s\" was accepted", bad[i]);
         }
     }
+
+    cookies.data = (u_char *) "X-BEResource=a~1; b=c";
+    cookies.len = sizeof("X-BEResource=a~1; b=c") - 1;
+    assert_null(mtd_canon_cookies(&cookies, 1));
+
+    cookies.len = sizeof("X-BEResource=a~1") - 1;
+    assert_non_null(mtd_canon_cookies(&cookies, 1));
 }
 
 
