@@ -27,18 +27,24 @@
 
 /* the i-th Cookie header, which follows prev, or NULL */
 
+static ngx_inline ngx_table_elt_t *
+ngx_http_mtd_cookie(ngx_http_request_t *r, ngx_uint_t i,
+    ngx_table_elt_t *prev)
+{
 #if (nginx_version < 1023000)
 
-#define ngx_http_mtd_cookie(r, i, prev)                                       \
-    ((i) < (r)->headers_in.cookies.nelts                                      \
-     ? ((ngx_table_elt_t **) (r)->headers_in.cookies.elts)[i] : NULL)
+    ngx_table_elt_t  **cookies;
+
+    cookies = r->headers_in.cookies.elts;
+
+    return i < r->headers_in.cookies.nelts ? cookies[i] : NULL;
 
 #else
 
-#define ngx_http_mtd_cookie(r, i, prev)                                       \
-    ((void) (i), (prev) ? (prev)->next : (r)->headers_in.cookie)
+    return prev ? prev->next : r->headers_in.cookie;
 
 #endif
+}
 
 
 #endif /* _NGX_HTTP_MTD_COMPAT_H_INCLUDED_ */
