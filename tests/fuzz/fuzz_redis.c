@@ -136,21 +136,30 @@ fuzz_redis_is(const mtd_str_t *arg, const char *text)
 }
 
 
-/* "good" or "bad" at the end of a key, or NULL */
+/* "good" or "bad", if key is "mtd:device:ID" or "mtd:alias:KIND:ID" of one */
 
 static const char *
 fuzz_redis_device(const mtd_str_t *key)
 {
     static const char  *devices[] = { "good", "bad" };
 
-    size_t  i, len;
+    size_t         i, colons;
+    mtd_str_t      id;
+    const u_char  *p, *last;
+
+    p = key->data;
+    last = p + key->len;
+    colons = (key->len > 10 && memcmp(p, "mtd:alias:", 10) == 0) ? 3 : 2;
+
+    while (p < last && colons) {
+        colons -= (*p++ == ':');
+    }
+
+    id.data = (u_char *) p;
+    id.len = last - p;
 
     for (i = 0; i < 2; i++) {
-        len = strlen(devices[i]);
-
-        if (key->len > len && key->data[key->len - len - 1] == ':'
-            && memcmp(key->data + key->len - len, devices[i], len) == 0)
-        {
+        if (colons == 0 && fuzz_redis_is(&id, devices[i])) {
             return devices[i];
         }
     }
