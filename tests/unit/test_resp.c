@@ -134,10 +134,21 @@ on_key(void *data, u_char *key, size_t len)
 static void
 put_reply(outcome_t *o, ngx_mtd_reply_t *reply)
 {
+    ngx_str_t        *text;
     ngx_uint_t        i;
-    ngx_mtd_value_t  *value;
+    ngx_mtd_value_t  *value, *first;
 
     put_line(o, "reply %d %d\n", (int) reply->array, (int) reply->n);
+
+    text = ngx_mtd_resp_error(reply);
+    first = &reply->value[0];
+
+    assert_true((text == &first->text)
+                == (!reply->array && first->type == NGX_MTD_VALUE_ERROR));
+    assert_true(ngx_mtd_resp_ok(reply)
+                == (!reply->array && first->type == NGX_MTD_VALUE_STATUS
+                    && first->text.len == 2
+                    && memcmp(first->text.data, "OK", 2) == 0));
 
     for (i = 0; i < reply->n; i++) {
         value = &reply->value[i];
@@ -485,6 +496,8 @@ static const case_t  cases[] = {
     /* lines that are cut elsewhere */
 
     { "+\\r\\n", 1, 1 },
+    { "+OK\\r\\n", 1, 1 },
+    { "+OKAY\\r\\n", 1, 1 },
     { "-\\r\\n", 1, 1 },
     { "$1\\na\\r\\n", 0, 0 },
     { "$1\\r\\na\\n\\r", 0, 0 },
