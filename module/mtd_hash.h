@@ -6,9 +6,8 @@
 
 /*
  * A 128-bit keyed hash: SipHash-1-3 with 128 bits of output (Aumasson and
- * Bernstein, "SipHash: a fast short-input PRF", 2012).  It addresses entries
- * of the zone, so a client that does not know the key cannot aim at a bucket.
- * Plain C.
+ * Bernstein, "SipHash: a fast short-input PRF", 2012).  What it says of one
+ * text tells nothing of another one, and nothing of the key.  Plain C.
  */
 
 

@@ -12,7 +12,7 @@
 
 
 #define MTD_STATE_MAGIC     "MTDSTATE"
-#define MTD_STATE_VERSION   2
+#define MTD_STATE_VERSION   3
 #define MTD_STATE_F_NAMED   0x0001
 #define MTD_STATE_SIGNED    (MTD_STATE_HEADER - MTD_STATE_DIGEST)
 #define MTD_STATE_MAX       (1ULL << 40)    /* of anything that is counted */

@@ -330,7 +330,9 @@ ngx_http_mtd_refusal_log(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     device[1] = '\0';
 
     if (ctx->identified) {
-        *ngx_http_mtd_pseudonym(device, ctx->device.word[0]) = '\0';
+        *ngx_http_mtd_pseudonym(device, ngx_mtd_zone_shown(&ctx->store->zone,
+                                                           &ctx->device))
+            = '\0';
     }
 
     record[0] = '\0';

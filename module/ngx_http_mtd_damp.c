@@ -58,7 +58,9 @@ ngx_http_mtd_damp(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
     if (ctx->identified) {
         line = ngx_http_mtd_damp_line(r, NGX_HTTP_MTD_DAMP_DEVICE,
-                                      ctx->device.word[0], &damp);
+                                      ngx_mtd_zone_shown(&ctx->store->zone,
+                                                         &ctx->device),
+                                      &damp);
 
         seconds = mtd_damp_refused(damp, ngx_time());
 
@@ -107,12 +109,12 @@ ngx_http_mtd_damping(void)
 
 
 ngx_uint_t
-ngx_http_mtd_damped(const mtd_hash_t *device)
+ngx_http_mtd_damped(ngx_mtd_store_t *store, const mtd_hash_t *device)
 {
     mtd_damp_t  *damp;
 
     damp = mtd_damp_find(ngx_http_mtd_damps[0], NGX_HTTP_MTD_DAMP_DEVICE,
-                         device->word[0]);
+                         ngx_mtd_zone_shown(&store->zone, device));
 
     return damp && mtd_damp_wait(damp, ngx_time());
 }

@@ -245,7 +245,7 @@ ngx_http_mtd_still_refused(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     if (!ngx_http_mtd_damping()
         || !ngx_mtd_lookup_last(&ctx->store->lookups, alias,
                                 NGX_HTTP_MTD_STILL_REFUSED, &answer)
-        || !ngx_http_mtd_damped(&answer.device))
+        || !ngx_http_mtd_damped(ctx->store, &answer.device))
     {
         return 0;
     }

@@ -364,7 +364,8 @@ ngx_uint_t ngx_http_mtd_damping(void);
 
 /* 1 if the device comes before the end of what it was asked to wait */
 
-ngx_uint_t ngx_http_mtd_damped(const mtd_hash_t *device);
+ngx_uint_t ngx_http_mtd_damped(ngx_mtd_store_t *store,
+    const mtd_hash_t *device);
 
 /* those that had no line yet get one together */
 

@@ -379,7 +379,10 @@ ngx_http_mtd_device_text(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_mtd_module);
 
     if (!mlcf->log_device) {
-        return ngx_http_mtd_hex_text(r, ctx->device.word[0], text);
+        return ngx_http_mtd_hex_text(r,
+                                     ngx_mtd_zone_shown(&ctx->store->zone,
+                                                        &ctx->device),
+                                     text);
     }
 
     id.n = 0;

@@ -617,7 +617,7 @@ ngx_mtd_question_unreadable(ngx_mtd_question_t *question, const char *why)
                       "the %s %016xL in redis %V cannot be read: %s; "
                       "more of these are only counted for a minute",
                       question->device ? "device" : "alias",
-                      question->key.word[0], &question->redis->conf->name,
-                      why);
+                      ngx_mtd_zone_shown(lookups->zone, &question->key),
+                      &question->redis->conf->name, why);
     }
 }

@@ -154,7 +154,6 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
     size_t              size, part;
     u_char             *p;
     ngx_uint_t          i;
-    mtd_hash_key_t      key;
     ngx_mtd_zone_sh_t  *sh;
 
     sh = zone->sh;
@@ -184,12 +183,13 @@ ngx_mtd_zone_attach(ngx_mtd_zone_t *zone)
                    sizeof(ngx_mtd_device_t), 1);
 
     zone->device_key = mtd_hash(&sh->key, (u_char *) "device", 6);
+    zone->shown_key = mtd_hash(&sh->key, (u_char *) "shown", 5);
 
-    key = mtd_hash(&sh->key, (u_char *) "alias", 5);
+    mtd_address_key(&zone->alias_key, &sh->key);
 
     for (i = 0; i < zone->nkinds; i++) {
-        zone->alias_key[i] = mtd_hash(&key, zone->kinds[i].data,
-                                      zone->kinds[i].len);
+        mtd_address_kind(&zone->alias_key, &sh->key, i, zone->kinds[i].data,
+                         zone->kinds[i].len);
     }
 
     zone->valid_from = &sh->valid_from;

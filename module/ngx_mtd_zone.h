@@ -23,12 +23,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "mtd_address.h"
 #include "mtd_record.h"
 #include "mtd_table.h"
 
 
 #define NGX_MTD_ZONE_MIN      (256 * 1024)
-#define NGX_MTD_KINDS         32            /* of aliases, at most */
+#define NGX_MTD_KINDS         MTD_ADDRESS_KINDS     /* of aliases, at most */
 
 
 /* what is counted in a histogram */
@@ -148,7 +149,8 @@ typedef struct {
     mtd_table_t          unknown;
     mtd_table_t          names;             /* n == 0: names are plain */
     mtd_hash_key_t       device_key;
-    mtd_hash_key_t       alias_key[NGX_MTD_KINDS];
+    mtd_hash_key_t       shown_key;
+    mtd_address_key_t    alias_key;
     ngx_str_t           *kinds;             /* of ngx_uint_t nkinds names */
     ngx_uint_t           nkinds;
     ngx_str_t            secret;            /* empty: names are plain */
@@ -204,11 +206,13 @@ ngx_int_t ngx_mtd_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 void ngx_mtd_zone_init_process(ngx_mtd_zone_t *zone, ngx_uint_t workers);
 
 
+/* len is at most MTD_ID_MAX */
+
 static ngx_inline mtd_hash_t
 ngx_mtd_zone_alias_hash(ngx_mtd_zone_t *zone, ngx_uint_t kind,
     const u_char *value, size_t len)
 {
-    return mtd_hash(&zone->alias_key[kind], value, len);
+    return mtd_address(&zone->alias_key, kind, value, len);
 }
 
 
@@ -227,6 +231,16 @@ static ngx_inline uint64_t
 ngx_mtd_zone_user_hash(ngx_mtd_zone_t *zone, const u_char *user, size_t len)
 {
     return mtd_hash(&zone->device_key, user, len).word[0];
+}
+
+
+/* what logs and variables show of any of these: addresses are a secret */
+
+static ngx_inline uint64_t
+ngx_mtd_zone_shown(ngx_mtd_zone_t *zone, const mtd_hash_t *hash)
+{
+    return mtd_hash(&zone->shown_key, (const u_char *) hash,
+                    sizeof(mtd_hash_t)).word[0];
 }
 
 

@@ -332,8 +332,16 @@ ngx_mtd_zone_name(ngx_mtd_zone_t *zone, const u_char *name, size_t len,
         if (kind->len == (size_t) (colon - name)
             && ngx_memcmp(kind->data, name, kind->len) == 0)
         {
-            *hash = ngx_mtd_zone_alias_hash(zone, i, colon + 1,
-                                            len - (colon + 1 - name));
+            len -= colon + 1 - name;
+
+            if (len > MTD_ID_MAX) {
+
+                /* nobody asks for one that is longer */
+
+                return NGX_MTD_CHANGED_NOTHING;
+            }
+
+            *hash = ngx_mtd_zone_alias_hash(zone, i, colon + 1, len);
             return NGX_MTD_CHANGED_ALIAS;
         }
     }

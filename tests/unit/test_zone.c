@@ -193,6 +193,57 @@ believed(ngx_mtd_zone_t *worker, ngx_msec_t trusted, const char *id)
 }
 
 
+/* of a value that is too long there is no address */
+
+static void
+test_name(void **state)
+{
+    u_char          name[sizeof("alias:serial:") + MTD_ID_MAX];
+    size_t          len;
+    mtd_hash_t      hash, expected;
+    ngx_mtd_zone_t  zone;
+
+    configure(&zone, NULL);
+
+    len = sizeof("alias:serial:") - 1;
+
+    memcpy(name, "alias:serial:", len);
+    memset(name + len, 's', MTD_ID_MAX + 1);
+
+    assert_int_equal(ngx_mtd_zone_name(&zone, name, len + MTD_ID_MAX, &hash),
+                     NGX_MTD_CHANGED_ALIAS);
+
+    expected = ngx_mtd_zone_alias_hash(&zone, 0, name + len, MTD_ID_MAX);
+    assert_true(mtd_hash_equal(&hash, &expected));
+
+    assert_int_equal(ngx_mtd_zone_name(&zone, name, len + MTD_ID_MAX + 1,
+                                       &hash),
+                     NGX_MTD_CHANGED_NOTHING);
+}
+
+
+/* who sees what is shown learns no sums of the address, in its halves */
+
+static void
+test_shown(void **state)
+{
+    uint64_t        shown;
+    mtd_hash_t      hash;
+    ngx_mtd_zone_t  zone;
+
+    configure(&zone, NULL);
+
+    hash = ngx_mtd_zone_alias_hash(&zone, 0, (const u_char *) "a", 1);
+    shown = ngx_mtd_zone_shown(&zone, &hash);
+
+    assert_true(shown != hash.word[0] && shown != hash.word[1]);
+
+    hash.word[1]++;
+    assert_true(ngx_mtd_zone_shown(&zone, &hash) != shown);
+    assert_true(ngx_mtd_zone_shown(&zone, &hash) != shown + 1);
+}
+
+
 static void
 test_covered(void **state)
 {
@@ -471,6 +522,8 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_name),
+        cmocka_unit_test(test_shown),
         cmocka_unit_test(test_covered),
         cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_served_again),
