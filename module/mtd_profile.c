@@ -378,6 +378,11 @@ mtd_profile_two_words(const u_char *p, const u_char *lower)
 #endif
 
 
+static inline int mtd_profile_equal(const u_char *p, const u_char *lower,
+    size_t len)
+    __attribute__((always_inline));
+
+
 static inline int
 mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
 {
@@ -401,7 +406,11 @@ mtd_profile_equal(const u_char *p, const u_char *lower, size_t len)
                && mtd_profile_word(p + len - 8, lower + len - 8);
     }
 
-    for (i = 0; i < len - 16; i += 16) {
+    if (!mtd_profile_two_words(p, lower)) {
+        return 0;
+    }
+
+    for (i = 16; i + 16 < len; i += 16) {
         if (!mtd_profile_two_words(p + i, lower + i)) {
             return 0;
         }

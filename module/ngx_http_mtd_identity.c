@@ -50,6 +50,10 @@ static void ngx_http_mtd_combine(ngx_http_request_t *r,
     ngx_http_mtd_answers_t *answers);
 static ngx_uint_t ngx_http_mtd_spread(ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_answers_t *answers);
+static ngx_inline void ngx_http_mtd_take_record(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    ngx_mtd_answer_t *answer)
+    __attribute__((always_inline));
 static ngx_inline void ngx_http_mtd_take(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_mtd_answer_t *answer)
@@ -644,27 +648,50 @@ ngx_http_mtd_keep_answers(ngx_http_mtd_ctx_t *ctx,
 
 
 static ngx_inline void
+ngx_http_mtd_take_record(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
+{
+    ctx->record = answer->record;
+
+    if (ctx->ask) {
+        ctx->ask->groups = answer->groups;
+    }
+
+    ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, &ctx->record);
+}
+
+
+static ngx_inline void
 ngx_http_mtd_take(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
     ctx->source = answer->source;
     ctx->alias = answer->alias;
     ctx->device = answer->device;
+
+    if (answer->source == NGX_MTD_LOOKUP_HIT) {
+
+        /* nearly always */
+
+        ctx->known = 1;
+        ctx->facts.failed = 0;
+        ctx->facts.stale = 0;
+
+        ngx_http_mtd_take_record(r, ctx, mlcf, answer);
+        return;
+    }
+
     ctx->known = (answer->source != NGX_MTD_LOOKUP_NEGATIVE
                   && answer->source != NGX_MTD_LOOKUP_ERROR);
     ctx->facts.failed = (answer->source == NGX_MTD_LOOKUP_ERROR);
     ctx->facts.stale = (answer->source == NGX_MTD_LOOKUP_STALE);
 
     if (ctx->known) {
-        ctx->record = answer->record;
-
-        if (ctx->ask) {
-            ctx->ask->groups = answer->groups;
-        }
+        ngx_http_mtd_take_record(r, ctx, mlcf, answer);
+        return;
     }
 
-    ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf,
-                                      ctx->known ? &answer->record : NULL);
+    ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
 }
 
 

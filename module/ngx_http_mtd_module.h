@@ -140,20 +140,9 @@ typedef struct {
     const char                   *why;      /* of malformed and the like */
     u_char                       *reference;    /* 16 digits, once needed */
 
-    /* of an open request, see ngx_http_mtd_open.c */
-
-    ngx_queue_t                   queue;
-    ngx_http_request_t           *request;
     ngx_http_variable_value_t    *variables;    /* before the record */
     ngx_http_mtd_found_t         *found;    /* NULL: it has one identity */
-    time_t                        until;        /* 0: time changes nothing */
-
-    ngx_pool_cleanup_t            cleanup;      /* of r->pool, if kept */
-
-    mtd_hash_t                    alias;        /* that named the device */
     mtd_hash_t                    device;
-    uint64_t                      user;     /* as in a record */
-    mtd_record_t                  record;
     mtd_facts_t                   facts;
     mtd_verdict_t                 verdict;
     uint8_t                       state;    /* ngx_http_mtd_state_e */
@@ -176,7 +165,22 @@ typedef struct {
     unsigned                      user_authorized:1;    /* by that header */
     unsigned                      early:1;      /* a variable was asked for
                                                    before the record */
+
+    /* what follows is not zeroed: it is written before it is read */
+
+    mtd_hash_t                    alias;        /* that named the device */
+    mtd_record_t                  record;       /* if known */
+    uint64_t                      user;         /* if user_known */
+
+    ngx_pool_cleanup_t            cleanup;      /* of r->pool, if kept */
+
+    ngx_queue_t                   queue;        /* if open, and so are these */
+    ngx_http_request_t           *request;
+    time_t                        until;        /* 0: time changes nothing */
 } ngx_http_mtd_ctx_t;
+
+
+#define NGX_HTTP_MTD_CTX_ZERO   offsetof(ngx_http_mtd_ctx_t, alias)
 
 
 /* redis was asked for this request; in its pool */
@@ -328,6 +332,12 @@ ngx_int_t ngx_http_mtd_log_handler(ngx_http_request_t *r);
 /* decides on one record, rec == NULL: there is none */
 
 mtd_verdict_t ngx_http_mtd_judge(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
+    const mtd_record_t *rec);
+
+/* ngx_http_mtd_policy.c */
+
+mtd_verdict_t ngx_http_mtd_judge_by(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     const mtd_record_t *rec);
 

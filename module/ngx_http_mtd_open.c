@@ -79,10 +79,12 @@ ngx_http_mtd_open_bucket(ngx_http_mtd_opens_t *opens,
 static ngx_inline void
 ngx_http_mtd_open_insert(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_queue_insert_head(ctx->spread
-                          ? &opens->buckets[NGX_HTTP_MTD_OPEN_SPREAD]
-                          : ngx_http_mtd_open_bucket(opens, &ctx->device),
-                          &ctx->queue);
+    ngx_queue_t  *bucket;
+
+    bucket = ctx->spread ? &opens->buckets[NGX_HTTP_MTD_OPEN_SPREAD]
+                         : ngx_http_mtd_open_bucket(opens, &ctx->device);
+
+    ngx_queue_insert_head(bucket, &ctx->queue);
 }
 
 

@@ -27,6 +27,12 @@ typedef struct {
 } ngx_http_mtd_rules_t;
 
 
+static ngx_int_t ngx_http_mtd_policy_named(ngx_http_request_t *r,
+    ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
+static void ngx_http_mtd_flush(ngx_http_request_t *r,
+    ngx_http_complex_value_t *value);
+
+
 static ngx_conf_enum_t  ngx_http_mtd_threats[] = {
     { ngx_string("secured"), MTD_THREAT_SECURED },
     { ngx_string("low"), MTD_THREAT_LOW },
@@ -279,4 +285,112 @@ ngx_http_mtd_policy_find(ngx_http_mtd_main_conf_t *mmcf, ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+/* of a policy that a variable names, or one that binds devices to users */
+
+mtd_verdict_t
+ngx_http_mtd_judge_by(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf, const mtd_record_t *rec)
+{
+    const char  *why;
+
+    if (mlcf->mode == NGX_HTTP_MTD_POLICY) {
+        ctx->policy = mlcf->policy;
+
+    } else {
+        ctx->judging = 1;
+        ctx->facts.policy_error = (ngx_http_mtd_policy_named(r, ctx, mlcf)
+                                   != NGX_OK);
+        ctx->judging = 0;
+    }
+
+    if (ctx->policy && ctx->policy->policy.bind_user) {
+        why = ngx_http_mtd_user_mismatch(ctx, rec);
+
+        if (why) {
+            ctx->facts.user_mismatch = 1;
+            ctx->why = why;
+        }
+    }
+
+    return mtd_decide(ctx->policy ? &ctx->policy->policy : NULL, &ctx->facts,
+                      rec, ngx_time());
+}
+
+
+/*
+ * Evaluated when the record is known: it may decide which policy applies.
+ * What a map said of another record, before a redirect, is void.  What was
+ * said before any record may live on in a map of a map: nothing tells.
+ */
+
+static ngx_int_t
+ngx_http_mtd_policy_named(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
+    ngx_http_mtd_loc_conf_t *mlcf)
+{
+    ngx_str_t                   name;
+    ngx_uint_t                  i;
+    ngx_http_mtd_policy_t     **policy;
+    ngx_http_mtd_main_conf_t   *mmcf;
+
+    ctx->policy = NULL;
+
+    if (ctx->early) {
+        ctx->why = "a variable of the device was used before it was known";
+        return NGX_ERROR;
+    }
+
+    ngx_http_mtd_flush(r, mlcf->variable);
+
+    if (ngx_http_complex_value(r, mlcf->variable, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (name.len == 3 && ngx_strncmp(name.data, "off", 3) == 0) {
+        ctx->facts.exempt = 1;
+        return NGX_OK;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_mtd_module);
+    policy = mmcf->policies.elts;
+
+    for (i = 0; i < mmcf->policies.nelts; i++) {
+
+        if (policy[i]->name.len == name.len
+            && ngx_memcmp(policy[i]->name.data, name.data, name.len) == 0)
+        {
+            ctx->policy = policy[i];
+            return NGX_OK;
+        }
+    }
+
+    ctx->why = "the mtd variable names no policy";
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_mtd_flush(ngx_http_request_t *r, ngx_http_complex_value_t *value)
+{
+    ngx_uint_t                 *index;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (index = value->flushes;
+         index && *index != (ngx_uint_t) -1;
+         index++)
+    {
+        /* one made by "set" has its own index as data, and no handler */
+
+        if (v[*index].data != *index) {
+            r->variables[*index].valid = 0;
+            r->variables[*index].not_found = 0;
+        }
+    }
 }

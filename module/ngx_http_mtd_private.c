@@ -19,6 +19,9 @@
 
 static ngx_int_t ngx_http_mtd_private_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *uscf);
+static ngx_int_t ngx_http_mtd_private_balancer(ngx_http_request_t *r,
+    ngx_http_mtd_srv_conf_t *mscf)
+    __attribute__((noinline));
 static ngx_uint_t ngx_http_mtd_private_request(ngx_http_request_t *r);
 static void ngx_http_mtd_private_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
@@ -76,28 +79,45 @@ ngx_http_mtd_private_init_peer(ngx_http_request_t *r,
 
     rc = mscf->init_peer(r, uscf);
 
-    pc = &r->upstream->peer;
-
-    if (rc != NGX_OK || pc->free == NULL) {
+    if (rc != NGX_OK) {
         return rc;
     }
 
-    if (pc->free != mscf->free_peer) {
+    pc = &r->upstream->peer;
 
-        if (mscf->free_peer) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "mtd cannot guard the connections of upstream "
-                          "\"%V\", its balancer frees them in several ways",
-                          &uscf->host);
-            return NGX_ERROR;
-        }
+    if (pc->free == NULL) {
+        return NGX_OK;
+    }
 
-        mscf->free_peer = pc->free;
+    if (pc->free != mscf->free_peer
+        && ngx_http_mtd_private_balancer(r, mscf) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     pc->free = ngx_http_mtd_private_request(r)
                ? ngx_http_mtd_private_free
                : ngx_http_mtd_private_free_offered;
+
+    return NGX_OK;
+}
+
+
+/* what the balancer frees with, which is seen with its first request */
+
+static ngx_int_t
+ngx_http_mtd_private_balancer(ngx_http_request_t *r,
+    ngx_http_mtd_srv_conf_t *mscf)
+{
+    if (mscf->free_peer) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "mtd cannot guard the connections of upstream "
+                      "\"%V\", its balancer frees them in several ways",
+                      &r->upstream->upstream->host);
+        return NGX_ERROR;
+    }
+
+    mscf->free_peer = r->upstream->peer.free;
 
     return NGX_OK;
 }

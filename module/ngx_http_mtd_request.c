@@ -7,6 +7,9 @@
 #include "ngx_http_mtd_module.h"
 
 
+static ngx_inline ngx_http_mtd_ctx_t *ngx_http_mtd_create_ctx(
+    ngx_http_request_t *r)
+    __attribute__((always_inline));
 static ngx_int_t ngx_http_mtd_request_raw(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf);
 static ngx_int_t ngx_http_mtd_request_again(ngx_http_request_t *r,
@@ -19,6 +22,11 @@ static ngx_int_t ngx_http_mtd_request_store(ngx_http_request_t *r,
 static ngx_inline void ngx_http_mtd_request_endpoint(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_srv_conf_t *mscf)
     __attribute__((always_inline));
+static const mtd_endpoint_t *ngx_http_mtd_request_match(
+    ngx_http_request_t *r, ngx_http_mtd_srv_conf_t *mscf,
+    const mtd_endpoint_t *known);
+static const char *ngx_http_mtd_request_query(ngx_http_request_t *r,
+    const mtd_endpoint_t *endpoint);
 static uint32_t ngx_http_mtd_request_method(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_host(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_cookies(ngx_http_request_t *r);
@@ -54,12 +62,10 @@ ngx_http_mtd_post_read_handler(ngx_http_request_t *r)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mtd post read handler");
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mtd_ctx_t));
+    ctx = ngx_http_mtd_create_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
 
     ngx_http_mtd_request_headers(r, mscf);
 
@@ -76,6 +82,27 @@ ngx_http_mtd_post_read_handler(ngx_http_request_t *r)
     ctx->verdict = ngx_http_mtd_judge(r, ctx, mlcf, NULL);
 
     return ngx_http_mtd_refuse(r, ctx, mlcf);
+}
+
+
+static ngx_inline ngx_http_mtd_ctx_t *
+ngx_http_mtd_create_ctx(ngx_http_request_t *r)
+{
+    ngx_http_mtd_ctx_t  *ctx;
+    static const u_char  zero[NGX_HTTP_MTD_CTX_ZERO];
+
+    ctx = ngx_palloc(r->pool, sizeof(ngx_http_mtd_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    /* a copy takes 9 moves; to clear as many bytes, gcc has a slow loop */
+
+    ngx_memcpy(ctx, zero, NGX_HTTP_MTD_CTX_ZERO);
+
+    ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
+
+    return ctx;
 }
 
 
@@ -126,12 +153,10 @@ ngx_http_mtd_request_ctx(ngx_http_request_t *r)
         }
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mtd_ctx_t));
+    ctx = ngx_http_mtd_create_ctx(r);
     if (ctx == NULL) {
         return NULL;
     }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
 
     mscf = ngx_http_get_module_srv_conf(r, ngx_http_mtd_module);
 
@@ -299,36 +324,15 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_srv_conf_t *mscf)
 {
     uint32_t               method;
-    mtd_str_t              uri, args;
-    ngx_uint_t             i;
-    const mtd_endpoint_t  *endpoint, *own;
+    const mtd_endpoint_t  *endpoint;
 
     ctx->uri = r->uri;
     ctx->args = r->args;
 
-    uri.len = r->uri.len;
-    uri.data = r->uri.data;
-    args.len = r->args.len;
-    args.data = r->args.data;
+    endpoint = ctx->endpoint;
 
-    endpoint = NULL;
-
-    if (mscf->endpoints) {
-        own = mscf->endpoints->elts;
-
-        for (i = 0; i < mscf->endpoints->nelts; i++) {
-            if (mtd_path_prefix(&uri, &own[i].path)
-                && (endpoint == NULL
-                    || own[i].path.len > endpoint->path.len))
-            {
-                endpoint = &own[i];
-            }
-        }
-    }
-
-    if (endpoint == NULL) {
-        endpoint = ctx->endpoint ? ctx->endpoint
-                                 : mtd_profile_match(mscf->profile, &uri);
+    if (endpoint == NULL || mscf->endpoints) {
+        endpoint = ngx_http_mtd_request_match(r, mscf, endpoint);
     }
 
     method = ngx_http_mtd_request_method(r);
@@ -363,16 +367,13 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
         return;
     }
 
-    if (endpoint->flags & MTD_ENDPOINT_STRICT_QUERY) {
-        ctx->why = mtd_canon_strict_query(&args);
+    if ((endpoint->flags & MTD_ENDPOINT_OWN_QUERY) == 0) {
+        ctx->why = ngx_http_mtd_request_query(r, endpoint);
 
-    } else if ((endpoint->flags & MTD_ENDPOINT_OWN_QUERY) == 0) {
-        ctx->why = mtd_canon_query(&args);
-    }
-
-    if (ctx->why) {
-        ctx->facts.malformed = 1;
-        return;
+        if (ctx->why) {
+            ctx->facts.malformed = 1;
+            return;
+        }
     }
 
     if (endpoint->access == MTD_OPEN
@@ -381,6 +382,56 @@ ngx_http_mtd_request_endpoint(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     {
         ctx->facts.open_endpoint = 1;
     }
+}
+
+
+/* known is what the profile says, if that is certain already */
+
+static const mtd_endpoint_t *
+ngx_http_mtd_request_match(ngx_http_request_t *r,
+    ngx_http_mtd_srv_conf_t *mscf, const mtd_endpoint_t *known)
+{
+    mtd_str_t              uri;
+    ngx_uint_t             i;
+    const mtd_endpoint_t  *endpoint, *own;
+
+    uri.len = r->uri.len;
+    uri.data = r->uri.data;
+
+    endpoint = NULL;
+
+    if (mscf->endpoints) {
+        own = mscf->endpoints->elts;
+
+        for (i = 0; i < mscf->endpoints->nelts; i++) {
+            if (mtd_path_prefix(&uri, &own[i].path)
+                && (endpoint == NULL
+                    || own[i].path.len > endpoint->path.len))
+            {
+                endpoint = &own[i];
+            }
+        }
+    }
+
+    if (endpoint) {
+        return endpoint;
+    }
+
+    return known ? known : mtd_profile_match(mscf->profile, &uri);
+}
+
+
+static const char *
+ngx_http_mtd_request_query(ngx_http_request_t *r,
+    const mtd_endpoint_t *endpoint)
+{
+    mtd_str_t  args;
+
+    args.len = r->args.len;
+    args.data = r->args.data;
+
+    return (endpoint->flags & MTD_ENDPOINT_STRICT_QUERY)
+           ? mtd_canon_strict_query(&args) : mtd_canon_query(&args);
 }
 
 
@@ -476,7 +527,7 @@ static void
 ngx_http_mtd_request_headers(ngx_http_request_t *r,
     ngx_http_mtd_srv_conf_t *mscf)
 {
-    u_char                    *filter;
+    u_char                    *filter, found;
     ngx_list_part_t           *part;
     ngx_table_elt_t           *h, *last;
     ngx_http_core_srv_conf_t  *cscf;
@@ -492,16 +543,18 @@ ngx_http_mtd_request_headers(ngx_http_request_t *r,
     }
 
     filter = mscf->filter;
+    found = 0;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (last = h + part->nelts; h < last; h++) {
-            if (filter[h->hash % NGX_HTTP_MTD_FILTER]) {
-                ngx_http_mtd_request_strip(r, mscf, 0);
-                return;
-            }
+            found |= filter[h->hash % NGX_HTTP_MTD_FILTER];
         }
+    }
+
+    if (found) {
+        ngx_http_mtd_request_strip(r, mscf, 0);
     }
 }
 

@@ -10,8 +10,11 @@
 static ngx_uint_t ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups,
     ngx_msec_t fetched, ngx_msec_t limit);
 static ngx_inline ngx_uint_t ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups,
-    const mtd_hash_t *key, ngx_mtd_answer_t *answer)
+    ngx_mtd_answer_t *answer)
     __attribute__((always_inline));
+static ngx_uint_t ngx_mtd_lookup_unknown(ngx_mtd_lookups_t *lookups,
+    ngx_mtd_answer_t *answer)
+    __attribute__((noinline));
 static void ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot,
     ngx_mtd_result_t *result);
@@ -40,18 +43,17 @@ static ngx_uint_t
 ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups, ngx_msec_t fetched,
     ngx_msec_t limit)
 {
-    ngx_msec_t       age;
+    ngx_msec_t       now, age;
     ngx_mtd_zone_t  *zone;
 
     zone = lookups->zone;
+    now = ngx_current_msec;
 
     /* another worker's clock may be a little ahead */
 
-    age = (fetched < ngx_current_msec) ? ngx_current_msec - fetched : 0;
+    age = (fetched < now) ? now - fetched : 0;
 
-    if (fetched >= zone->trusted_since
-        && ngx_current_msec < zone->trusted_until)
-    {
+    if (fetched >= zone->trusted_since && now < zone->trusted_until) {
         return age < limit;
     }
 
@@ -59,22 +61,27 @@ ngx_mtd_lookup_fresh(ngx_mtd_lookups_t *lookups, ngx_msec_t fetched,
 }
 
 
-static ngx_inline ngx_uint_t
+/* redis tells of an expired key when it comes across it, not before */
+
+static ngx_inline ngx_msec_t
+ngx_mtd_lookup_limit(ngx_mtd_lookups_t *lookups, const mtd_record_t *record)
+{
+    if (record->ttl == 0) {
+        return lookups->fresh;
+    }
+
+    return ngx_min(lookups->fresh,
+                   (ngx_msec_t) mtd_ttl_seconds(record->ttl) * 1000);
+}
+
+
+static ngx_uint_t
 ngx_mtd_lookup_fresh_device(ngx_mtd_lookups_t *lookups,
     ngx_mtd_device_t *device)
 {
-    ngx_msec_t  limit;
-
-    limit = lookups->fresh;
-
-    /* redis tells of an expired key when it comes across it, not before */
-
-    if (device->record.ttl) {
-        limit = ngx_min(limit, (ngx_msec_t)
-                               mtd_ttl_seconds(device->record.ttl) * 1000);
-    }
-
-    return ngx_mtd_lookup_fresh(lookups, device->entry.fetched, limit);
+    return ngx_mtd_lookup_fresh(lookups, device->entry.fetched,
+                                ngx_mtd_lookup_limit(lookups,
+                                                     &device->record));
 }
 
 
@@ -101,11 +108,9 @@ ngx_uint_t
 ngx_mtd_lookup_cached(ngx_mtd_lookups_t *lookups, ngx_uint_t kind,
     const u_char *value, size_t len, ngx_mtd_answer_t *answer)
 {
-    mtd_hash_t  key;
+    answer->alias = ngx_mtd_zone_alias_hash(lookups->zone, kind, value, len);
 
-    key = ngx_mtd_zone_alias_hash(lookups->zone, kind, value, len);
-
-    return ngx_mtd_lookup_zone(lookups, &key, answer);
+    return ngx_mtd_lookup_zone(lookups, answer);
 }
 
 
@@ -113,40 +118,56 @@ ngx_uint_t
 ngx_mtd_lookup_known(ngx_mtd_lookups_t *lookups, const mtd_hash_t *alias,
     ngx_mtd_answer_t *answer)
 {
-    return ngx_mtd_lookup_zone(lookups, alias, answer);
+    answer->alias = *alias;
+
+    return ngx_mtd_lookup_zone(lookups, answer);
 }
 
 
+/* an answer is as old as what is older of its alias and its device */
+
 static ngx_inline ngx_uint_t
-ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
-    ngx_mtd_answer_t *answer)
+ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, ngx_mtd_answer_t *answer)
 {
-    ngx_mtd_alias_t    alias;
-    ngx_mtd_device_t   device;
+    ngx_msec_t        fetched;
+    ngx_mtd_alias_t   alias;
+    ngx_mtd_device_t  device;
 
-    answer->alias = *key;
-    answer->device = *key;
-
-    if (!ngx_mtd_zone_alias(lookups->zone, key, &alias)
-        || !ngx_mtd_lookup_fresh(lookups, alias.entry.fetched,
-                                 lookups->fresh))
+    if (!ngx_mtd_zone_known(lookups->zone, &answer->alias, &alias, &device,
+                            &fetched)
+        || !ngx_mtd_lookup_fresh(lookups, fetched,
+                                 ngx_mtd_lookup_limit(lookups,
+                                                      &device.record)))
     {
-        return ngx_mtd_lookup_negative(lookups, key, answer);
+        return ngx_mtd_lookup_unknown(lookups, answer);
     }
 
     answer->device = alias.device;
-
-    if (!ngx_mtd_zone_device(lookups->zone, &alias.device, &device)
-        || !ngx_mtd_lookup_fresh_device(lookups, &device))
-    {
-        return ngx_mtd_lookup_negative(lookups, &alias.device, answer);
-    }
-
     answer->source = NGX_MTD_LOOKUP_HIT;
     answer->record = device.record;
     ngx_str_null(&answer->groups);
 
     return 1;
+}
+
+
+/* there may be none of that name, or it may name a device that there is not */
+
+static ngx_uint_t
+ngx_mtd_lookup_unknown(ngx_mtd_lookups_t *lookups, ngx_mtd_answer_t *answer)
+{
+    ngx_mtd_alias_t  alias;
+
+    answer->device = answer->alias;
+
+    if (ngx_mtd_zone_alias(lookups->zone, &answer->alias, &alias)
+        && ngx_mtd_lookup_fresh(lookups, alias.entry.fetched,
+                                lookups->fresh))
+    {
+        answer->device = alias.device;
+    }
+
+    return ngx_mtd_lookup_negative(lookups, &answer->device, answer);
 }
 
 
@@ -282,7 +303,7 @@ ngx_mtd_lookup_slot(ngx_mtd_slot_t *slot)
                                       MTD_PSEUDONYM_LEN);
 
         if (ngx_mtd_zone_move_alias(lookups->zone, &key, &alias)
-            && ngx_mtd_lookup_zone(lookups, &alias, &slot->answer))
+            && ngx_mtd_lookup_known(lookups, &alias, &slot->answer))
         {
             return;
         }

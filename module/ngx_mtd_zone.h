@@ -252,6 +252,10 @@ static ngx_inline ngx_uint_t ngx_mtd_zone_alias(ngx_mtd_zone_t *zone,
 static ngx_inline ngx_uint_t ngx_mtd_zone_device(ngx_mtd_zone_t *zone,
     const mtd_hash_t *key, ngx_mtd_device_t *device)
     __attribute__((always_inline));
+static ngx_inline ngx_uint_t ngx_mtd_zone_known(ngx_mtd_zone_t *zone,
+    const mtd_hash_t *key, ngx_mtd_alias_t *alias, ngx_mtd_device_t *device,
+    ngx_msec_t *fetched)
+    __attribute__((always_inline));
 
 
 static ngx_inline ngx_uint_t
@@ -271,6 +275,26 @@ ngx_mtd_zone_device(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
     return mtd_table_get(&zone->devices, key, &device->entry,
                          sizeof(ngx_mtd_device_t))
            && device->entry.fetched >= *zone->valid_from;
+}
+
+
+/* both, of a key; what is older of them is not flushed */
+
+static ngx_inline ngx_uint_t
+ngx_mtd_zone_known(ngx_mtd_zone_t *zone, const mtd_hash_t *key,
+    ngx_mtd_alias_t *alias, ngx_mtd_device_t *device, ngx_msec_t *fetched)
+{
+    if (!mtd_table_get(&zone->aliases, key, &alias->entry,
+                       sizeof(ngx_mtd_alias_t))
+        || !mtd_table_get(&zone->devices, &alias->device, &device->entry,
+                          sizeof(ngx_mtd_device_t)))
+    {
+        return 0;
+    }
+
+    *fetched = ngx_min(alias->entry.fetched, device->entry.fetched);
+
+    return *fetched >= *zone->valid_from;
 }
 
 

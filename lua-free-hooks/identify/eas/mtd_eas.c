@@ -61,8 +61,8 @@ static const u_char *mtd_eas_device_id(mtd_eas_t *eas, const u_char *p,
     const u_char *last);
 static const u_char *mtd_eas_cmd(mtd_eas_t *eas, const u_char *p,
     const u_char *last);
-static const u_char *mtd_eas_skip(mtd_eas_t *eas, const u_char *p,
-    const u_char *last);
+static const u_char *mtd_eas_skip(mtd_eas_t *eas, const u_char *start,
+    const u_char *p, const u_char *last);
 static const u_char *mtd_eas_unescape(mtd_eas_t *eas, const u_char *p,
     const u_char *last, unsigned mask, mtd_str_t *to, size_t size);
 static int mtd_eas_hex(const u_char *p, const u_char *last);
@@ -246,7 +246,7 @@ mtd_eas_plain(mtd_eas_t *eas, const mtd_str_t *args, unsigned field,
             p = mtd_eas_cmd(eas, p, last);
 
         } else {
-            p = mtd_eas_skip(eas, p, last);
+            p = mtd_eas_skip(eas, args->data, p, last);
         }
 
         if (p == NULL) {
@@ -425,11 +425,12 @@ mtd_eas_cmd(mtd_eas_t *eas, const u_char *p, const u_char *last)
 
 
 static const u_char *
-mtd_eas_skip(mtd_eas_t *eas, const u_char *p, const u_char *last)
+mtd_eas_skip(mtd_eas_t *eas, const u_char *start, const u_char *p,
+    const u_char *last)
 {
     mtd_str_t  value;
 
-    p = mtd_eas_value_wide(p, last);
+    p = mtd_eas_value_wide(start, p, last);
 
     if (p < last && *p == '&') {
         return p;

@@ -111,31 +111,38 @@ mtd_eas_span(const u_char *p, const u_char *last, unsigned mask)
 
 /*
  * Goes on from p over bytes of MTD_EAS_VALUE, 16 at once; what is returned
- * need not be their end.
+ * need not be their end: of those up to "&" none is expected.  The text begins
+ * at start: the last 16 bytes of it may be looked at together, from before p
+ * on.
  */
 
 #if defined(__SSE2__)
 
-static inline const u_char *
-mtd_eas_value_wide(const u_char *p, const u_char *last)
+static inline unsigned
+mtd_eas_value_ends(const u_char *p)
 {
-    int      ends;
     __m128i  bytes, end;
 
+    bytes = _mm_loadu_si128((const __m128i *) p);
+
+    /* with saturation: what is not above "&" becomes zero */
+
+    end = _mm_cmpeq_epi8(_mm_subs_epu8(bytes, _mm_set1_epi8('&')),
+                         _mm_setzero_si128());
+    end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(';')));
+    end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+
+    return _mm_movemask_epi8(end);
+}
+
+
+static inline const u_char *
+mtd_eas_value_wide(const u_char *start, const u_char *p, const u_char *last)
+{
+    unsigned  ends;
+
     while (last - p >= 16) {
-        bytes = _mm_loadu_si128((const __m128i *) p);
-
-        /* with saturation: what is not above a space becomes zero */
-
-        end = _mm_cmpeq_epi8(_mm_subs_epu8(bytes, _mm_set1_epi8(' ')),
-                             _mm_setzero_si128());
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('%')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('&')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(';')));
-        end = _mm_or_si128(end, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
-
-        ends = _mm_movemask_epi8(end);
+        ends = mtd_eas_value_ends(p);
 
         if (ends) {
             return p + __builtin_ctz(ends);
@@ -144,14 +151,23 @@ mtd_eas_value_wide(const u_char *p, const u_char *last)
         p += 16;
     }
 
-    return p;
+    if (last - start < 16) {
+        return p;
+    }
+
+    ends = mtd_eas_value_ends(last - 16) >> (16 - (last - p));
+
+    return ends ? p + __builtin_ctz(ends) : last;
 }
 
 #else
 
 static inline const u_char *
-mtd_eas_value_wide(const u_char *p, const u_char *last)
+mtd_eas_value_wide(const u_char *start, const u_char *p, const u_char *last)
 {
+    (void) start;
+    (void) last;
+
     return p;
 }
 
@@ -166,22 +182,22 @@ static inline size_t
 mtd_eas_fold_wide(u_char *to, const u_char *p, size_t len)
 {
     size_t   i;
-    __m128i  bytes, lower, letter, digit;
+    __m128i  bytes, lower, letter, digit, valid;
 
     for (i = 0; i + 16 <= len; i += 16) {
         bytes = _mm_loadu_si128((const __m128i *) (p + i));
         lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
 
-        /* signed: what is not ASCII is below all of them */
+        /* unsigned, with saturation: zero is what is in the range */
 
-        letter = _mm_and_si128(
-                               _mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)),
-                               _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower));
-        digit = _mm_and_si128(
-                              _mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)),
-                              _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), bytes));
+        letter = _mm_subs_epu8(_mm_sub_epi8(lower, _mm_set1_epi8('a')),
+                               _mm_set1_epi8('z' - 'a'));
+        digit = _mm_subs_epu8(_mm_sub_epi8(bytes, _mm_set1_epi8('0')),
+                              _mm_set1_epi8('9' - '0'));
+        valid = _mm_cmpeq_epi8(_mm_min_epu8(letter, digit),
+                               _mm_setzero_si128());
 
-        if (_mm_movemask_epi8(_mm_or_si128(letter, digit)) != 0xffff) {
+        if (_mm_movemask_epi8(valid) != 0xffff) {
             break;
         }
 
