@@ -775,6 +775,11 @@ static const char  *mtd_canon_servers[] = {
 };
 
 
+/* with it the front end leaves the login to the back end: ProxyToken */
+
+#define MTD_CANON_TOKEN    "securitytoken"
+
+
 const char *
 mtd_canon_cookies(const mtd_str_t *cookies, int more)
 {
@@ -794,7 +799,7 @@ mtd_canon_cookies(const mtd_str_t *cookies, int more)
             p++;
         }
 
-        if (p == end || (*p | 0x20) != 'x') {
+        if (p == end || ((*p | 0x20) != 'x' && (*p | 0x20) != 's')) {
             continue;
         }
 
@@ -803,6 +808,10 @@ mtd_canon_cookies(const mtd_str_t *cookies, int more)
         value = value ? value : end;
 
         for (p = value; p[-1] <= 0x20 || p[-1] >= 0x7f; p--) { /* void */ }
+
+        if (mtd_canon_is(name, p - name, MTD_CANON_TOKEN)) {
+            return "a cookie that only servers of Exchange may send";
+        }
 
         for (i = 0; mtd_canon_servers[i]; i++) {
             if (mtd_canon_is(name, p - name, mtd_canon_servers[i])) {

@@ -206,9 +206,20 @@ static const mtd_endpoint_t  mtd_no_endpoints[] = {
     mtd_text("x-http-method-override"),                                       \
     mtd_text("x-method-override"),                                            \
     mtd_text("x-original-host"),                                              \
+    mtd_text("x-original-uri"),                                               \
+    mtd_text("x-forwarded-uri"),                                              \
+    mtd_text("x-forwarded-path"),                                             \
+    mtd_text("x-forwarded-prefix"),                                           \
+    mtd_text("x-envoy-original-path"),                                        \
+    mtd_text("x-forwarded-user"),                                             \
+    mtd_text("x-remote-user"),                                                \
+    mtd_text("remote-user"),                                                  \
+    mtd_text("x-auth-request-user"),                                          \
+    mtd_text("proxy"),                                                        \
     mtd_text("x-ssl-cert"),                                                   \
     mtd_text("x-ssl-client-cert"),                                            \
     mtd_text("x-ssl-client-verify"),                                          \
+    mtd_text("x-ssl-client-cn"),                                              \
     mtd_text("x-ssl-client-dn"),                                              \
     mtd_text("x-ssl-client-s-dn"),                                            \
     mtd_text("x-ssl-client-i-dn"),                                            \
@@ -217,7 +228,13 @@ static const mtd_endpoint_t  mtd_no_endpoints[] = {
     mtd_text("x-ssl-client-sha1"),                                            \
     mtd_text("x-client-cert"),                                                \
     mtd_text("x-client-certificate"),                                         \
+    mtd_text("x-clientcert"),                                                 \
     mtd_text("x-forwarded-client-cert"),                                      \
+    mtd_text("x-forwarded-tls-client-cert"),                                  \
+    mtd_text("x-forwarded-tls-client-cert-info"),                             \
+    mtd_text("x-amzn-mtls-clientcert"),                                       \
+    mtd_text("x-amzn-mtls-clientcert-leaf"),                                  \
+    mtd_text("x-amzn-mtls-clientcert-subject"),                               \
     mtd_text("x-arr-clientcert"),                                             \
     mtd_text("x-arr-ssl"),                                                    \
     mtd_text("x-arr-log-id"),                                                 \
@@ -225,6 +242,7 @@ static const mtd_endpoint_t  mtd_no_endpoints[] = {
     mtd_text("client-cert-chain"),                                            \
     mtd_text("ssl-client-cert"),                                              \
     mtd_text("ssl-client-verify"),                                            \
+    mtd_text("ssl-client-subject-dn"),                                        \
     mtd_text("x-ms-proxy"),                                                   \
     mtd_text("x-ms-forwarded-client-ip"),                                     \
     mtd_text("x-ms-adfs-proxy-client-ip"),                                    \
@@ -234,7 +252,10 @@ static const mtd_endpoint_t  mtd_no_endpoints[] = {
     mtd_text("x-ms-refreshtokencredential"),                                  \
     mtd_text("x-ms-devicecredential"),                                        \
     mtd_text("x-mtd-reference"),                                              \
-    mtd_text("x-mtd-reason")
+    mtd_text("x-mtd-reason"),                                                 \
+    mtd_text("x-mtd-decision"),                                               \
+    mtd_text("x-mtd-device"),                                                 \
+    mtd_text("x-mtd-user")
 
 
 static const mtd_str_t  mtd_exchange_stripped[] = {
@@ -259,6 +280,10 @@ static const mtd_str_t  mtd_exchange_stripped[] = {
     mtd_text("x-calculatedbetarget"),
     mtd_text("x-proxytargetserver"),
     mtd_text("x-proxytargetserverversion"),
+    mtd_text("x-originalrequesthost"),
+    mtd_text("x-originalrequesthostschemeport"),
+    mtd_text("x-vdirobjectid"),
+    mtd_text("x-ms-edgeip"),
     mtd_text("msexchproxyuri"),
     mtd_text("msexchlogonaccount"),
     mtd_text("msexchlogonmailbox"),

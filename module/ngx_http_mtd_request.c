@@ -28,6 +28,7 @@ static const mtd_endpoint_t *ngx_http_mtd_request_match(
 static const char *ngx_http_mtd_request_query(ngx_http_request_t *r,
     const mtd_endpoint_t *endpoint);
 static uint32_t ngx_http_mtd_request_method(ngx_http_request_t *r);
+static const char *ngx_http_mtd_request_line(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_host(ngx_http_request_t *r);
 static const char *ngx_http_mtd_request_cookies(ngx_http_request_t *r);
 static void ngx_http_mtd_request_headers(ngx_http_request_t *r,
@@ -170,7 +171,7 @@ ngx_http_mtd_request_raw(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 {
     mtd_str_t  path;
 
-    ctx->why = ngx_http_mtd_request_host(r);
+    ctx->why = ngx_http_mtd_request_line(r);
 
     if (ctx->why == NULL && (mscf->profile->canon & MTD_CANON_COOKIES)) {
         ctx->why = ngx_http_mtd_request_cookies(r);
@@ -452,6 +453,28 @@ ngx_http_mtd_request_method(ngx_http_request_t *r)
     default:
         return mtd_method_bit(r->method_name.data, r->method_name.len);
     }
+}
+
+
+/* the server behind is told neither the version nor the scheme */
+
+static const char *
+ngx_http_mtd_request_line(ngx_http_request_t *r)
+{
+    if (r->http_version < NGX_HTTP_VERSION_10) {
+        return "a request of HTTP/0.9";
+    }
+
+    if (r->schema.len
+        && (r->schema.len < 4 || r->schema.len > 5
+            || ngx_strncasecmp(r->schema.data, (u_char *) "https",
+                               r->schema.len)
+               != 0))
+    {
+        return "the request line names a scheme that is not of HTTP";
+    }
+
+    return ngx_http_mtd_request_host(r);
 }
 
 

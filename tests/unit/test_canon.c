@@ -468,7 +468,8 @@ test_cookies(void **state)
         "X-BEResource=", "X-BEResource=ex01.example.com~1942062522",
         "a=/?; X-AnonResource-Backend=ex-01~1; X-AnonResource=true",
         "X-BackEndCookie=a/b:c; X-BEResourceX=/; XX-BEResource=/",
-        "a=X-BEResource=/", "xX-BEResource=/"
+        "a=X-BEResource=/", "xX-BEResource=/",
+        "SecurityTokens=x; MySecurityToken=x; a=SecurityToken", "s=", "s"
     };
 
     static const char  *bad[] = {
@@ -477,7 +478,8 @@ test_cookies(void **state)
         "x-beresource=a:444", ";X-BEResource=a]@b", "X-BEResource=a#",
         "\tX-BEResource\t=a/b", "X-BEResource =%2f", "X-BEResource==",
         "\xc2\xa0X-BEResource=a\\b", "X-BEResource= a", "X-BEResource=\"a\"",
-        "X-BEResource=a~1; X-BEResource=a/b~1", "a;\x85 x-Beresource\xa0=/"
+        "X-BEResource=a~1; X-BEResource=a/b~1", "a;\x85 x-Beresource\xa0=/",
+        "SecurityToken=x", "a=b; securitytoken =", ";\tSECURITYTOKEN"
     };
 
     for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
