@@ -14,6 +14,7 @@
 
 #define NGX_MTD_RESP_ARGS   24
 #define NGX_MTD_RESP_LINE   1024            /* bytes, with its CRLF */
+#define NGX_MTD_RESP_STRING 0x20000000      /* the longest that Redis keeps */
 
 
 #if (HIREDIS_MAJOR >= 1)
@@ -180,7 +181,11 @@ ngx_mtd_resp_partial(redisReader *reader, ngx_uint_t *capped)
 
     n = ngx_atoi(line, p - line);
 
-    if (n != NGX_ERROR && n <= NGX_MTD_RESP_MAX) {
+    if (n == NGX_ERROR || n > NGX_MTD_RESP_STRING) {
+        return "a reply has a string that no Redis has";
+    }
+
+    if (n <= NGX_MTD_RESP_MAX) {
         return NULL;
     }
 
