@@ -40,6 +40,9 @@ struct ngx_mtd_resp_s {
 };
 
 
+#if (HIREDIS_MAJOR == 0)
+static ngx_int_t ngx_mtd_resp_null(ngx_mtd_resp_t *resp);
+#endif
 static const char *ngx_mtd_resp_partial(redisReader *reader,
     ngx_uint_t *capped);
 static void *ngx_mtd_resp_string(const redisReadTask *task, char *str,
@@ -129,9 +132,23 @@ ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
 {
     void         *object;
     redisReader  *reader;
+#if (HIREDIS_MAJOR == 0)
+    ngx_int_t     rc;
+#endif
 
     reader = resp->reader;
     object = NULL;
+
+#if (HIREDIS_MAJOR == 0)
+
+    rc = ngx_mtd_resp_null(resp);
+
+    if (rc != NGX_DECLINED) {
+        *reply = &resp->reply;
+        return rc;
+    }
+
+#endif
 
     if (redisReaderGetReply(reader, &object) != REDIS_OK) {
         *why = resp->why ? resp->why : "a reply is not RESP2";
@@ -151,6 +168,46 @@ ngx_mtd_resp_next(ngx_mtd_resp_t *resp, ngx_mtd_reply_t **reply,
 
     return NGX_AGAIN;
 }
+
+
+/*
+ * The null of RESP3 says what a nil says, and hiredis 0 does not know it.
+ * Between two replies its reader has no task, or one without a type.
+ */
+
+#if (HIREDIS_MAJOR == 0)
+
+static ngx_int_t
+ngx_mtd_resp_null(ngx_mtd_resp_t *resp)
+{
+    size_t        n;
+    redisReader  *reader;
+
+    reader = resp->reader;
+    n = ngx_min(reader->len - reader->pos, 3);
+
+    if (n == 0 || reader->err || reader->ridx > 0
+        || (reader->ridx == 0 && reader->rstack[0].type >= 0)
+        || ngx_memcmp(reader->buf + reader->pos, "_" CRLF, n) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (n < 3) {
+        return NGX_AGAIN;
+    }
+
+    reader->pos += 3;
+
+    resp->last = resp->text;
+    resp->reply.array = 0;
+    resp->reply.n = 1;
+    ngx_memzero(&resp->reply.value[0], sizeof(ngx_mtd_value_t));
+
+    return NGX_OK;
+}
+
+#endif
 
 
 /*
@@ -418,7 +475,7 @@ ngx_mtd_resp_nil(const redisReadTask *task)
 
     /* in RESP2 it is a string or an array that is not there */
 
-    if (task->type == REDIS_REPLY_NIL) {
+    if (task->type == REDIS_REPLY_NIL && task->parent) {
         resp->why = "a reply is not RESP2";
         return NULL;
     }

@@ -47,6 +47,7 @@ my %links = map { $_ => one_more($workers[0]) } keys %own;
 my $right = qr/^\Q$own{odd}\E$/;
 my $away = qr/^\Q@{[AWAY]}\E$/;
 my $unreadable = qr/^remediate threat_missing$/;
+my $unknown = qr/^block unknown_device$/;
 my $refused = qr/$away|$unreadable/;
 
 for (['delay 20', $right], ['split', $right],
@@ -84,7 +85,8 @@ for (['delay 20', $right], ['split', $right],
 for my $case (corpus()) {
     my ($name, $text, $expected) = @$case;
 
-    check('GET', "reply $text", $expected, $name, 'split');
+    check('GET', "reply $text", $text =~ /^_/ ? $unknown : $expected, $name,
+          'split');
     check('HMGET', "reply $text", $expected, $name, 'split');
 }
 
