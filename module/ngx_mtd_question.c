@@ -593,7 +593,7 @@ ngx_mtd_question_refused(ngx_mtd_question_t *question, const char *command,
     ngx_mtd_zone_count(lookups->zone, NGX_MTD_COUNT_REFUSED);
 
     if (ngx_mtd_zone_warns(lookups->zone)) {
-        ngx_log_error(NGX_LOG_ERR, lookups->log, 0,
+        ngx_log_error(ngx_mtd_resp_level(text), lookups->log, 0,
                       "redis %V refused %s: %V; "
                       "more of these are only counted for a minute",
                       &question->redis->conf->name, command, text);

@@ -521,12 +521,15 @@ static void
 ngx_mtd_redis_failed(ngx_mtd_redis_t *redis, const char *why,
     ngx_str_t *text)
 {
-    ngx_str_t  none;
+    ngx_str_t   none;
+    ngx_uint_t  level;
 
     ngx_str_null(&none);
 
-    ngx_log_error(NGX_LOG_ERR, redis->failed ? &redis->quiet : &redis->log,
-                  0, "redis %V is unavailable (%s): %s%s%V%s",
+    level = text ? ngx_mtd_resp_level(text) : NGX_LOG_ERR;
+
+    ngx_log_error(level, redis->failed ? &redis->quiet : &redis->log, 0,
+                  "redis %V is unavailable (%s): %s%s%V%s",
                   &redis->conf->name, redis->role, why, text ? ": " : "",
                   text ? text : &none,
                   redis->breaker ? ", breaker is open" : "");

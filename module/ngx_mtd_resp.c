@@ -541,6 +541,19 @@ ngx_mtd_resp_error(ngx_mtd_reply_t *reply)
 }
 
 
+ngx_uint_t
+ngx_mtd_resp_level(ngx_str_t *error)
+{
+    if ((error->len >= 6 && ngx_strncmp(error->data, "NOAUTH", 6) == 0)
+        || (error->len >= 9 && ngx_strncmp(error->data, "WRONGPASS", 9) == 0))
+    {
+        return NGX_LOG_CRIT;
+    }
+
+    return NGX_LOG_ERR;
+}
+
+
 u_char *
 ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len)
 {

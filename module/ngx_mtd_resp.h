@@ -99,6 +99,10 @@ ngx_uint_t ngx_mtd_resp_ok(ngx_mtd_reply_t *reply);
 
 ngx_str_t *ngx_mtd_resp_error(ngx_mtd_reply_t *reply);
 
+/* how grave an error is: a login that is refused needs the admin */
+
+ngx_uint_t ngx_mtd_resp_level(ngx_str_t *error);
+
 /* to be freed with ngx_mtd_resp_free(); NULL if there is no memory */
 
 u_char *ngx_mtd_resp_command(ngx_str_t *argv, ngx_uint_t argc, size_t *len);

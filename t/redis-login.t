@@ -42,8 +42,8 @@ X-Device: d1
 --- error_code: 503
 --- response_headers
 X-Is: block store_unavailable
---- error_log
-WRONGPASS
+--- error_log eval
+qr/\[crit\] .*: redis \S+ is unavailable \(data\): .*WRONGPASS/
 --- no_error_log
 wrong
 
@@ -77,8 +77,8 @@ X-Device: d1
 --- error_code: 503
 --- response_headers
 X-Is: block store_unavailable
---- error_log
-NOAUTH
+--- error_log eval
+qr/\[crit\] .*: redis \S+ is unavailable \(data\): .*NOAUTH/
 
 === TEST 5: a database of its own
 --- store: database 5;

@@ -50,6 +50,10 @@ my $unreadable = qr/^remediate threat_missing$/;
 my $unknown = qr/^block unknown_device$/;
 my $refused = qr/$away|$unreadable/;
 
+check('GET', 'reply ' . escaped("-NOAUTH it\r\n"), $away);
+like(error_log(), qr{\[crit\] .*: redis \S+ refused GET: NOAUTH it;},
+     '... and the admin is told');
+
 for (['delay 20', $right], ['split', $right],
      ['cut 0', $away], ['cut 1', $away], ['cut 4', $away],
      ['lie 1', $refused], ['lie -1', $refused], ['lie 100000', $refused],
