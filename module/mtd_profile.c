@@ -572,6 +572,7 @@ mtd_profile_exact(const mtd_profile_t *profile, const mtd_str_t *path)
 const mtd_endpoint_t *
 mtd_profile_match(const mtd_profile_t *profile, const mtd_str_t *uri)
 {
+    mtd_str_t              rest;
     const mtd_endpoint_t  *endpoint, *segment;
 
     static const mtd_endpoint_t  refused = {
@@ -595,13 +596,22 @@ mtd_profile_match(const mtd_profile_t *profile, const mtd_str_t *uri)
         return &refused;
     }
 
-    if (endpoint->path.len) {
+    if (endpoint->path.len && endpoint->access != MTD_OPEN) {
         return endpoint;
     }
 
-    segment = mtd_profile_segment(profile, uri);
+    /* SharePoint has its services below any path, and so below an open one */
 
-    return segment ? segment : profile->fallback;
+    rest.data = uri->data + endpoint->path.len;
+    rest.len = uri->len - endpoint->path.len;
+
+    segment = mtd_profile_segment(profile, &rest);
+
+    if (segment) {
+        return segment;
+    }
+
+    return endpoint->path.len ? endpoint : profile->fallback;
 }
 
 

@@ -407,11 +407,11 @@ model_endpoint(const mtd_profile_t *profile, const u_char *p, size_t len)
         }
     }
 
-    if (found) {
+    if (found && found->access != MTD_OPEN) {
         return found;
     }
 
-    for (name = p; name < last; name++) {
+    for (name = found ? p + found->path.len : p; name < last; name++) {
 
         if (*name != '/') {
             continue;
@@ -424,7 +424,7 @@ model_endpoint(const mtd_profile_t *profile, const u_char *p, size_t len)
         }
     }
 
-    return profile->fallback;
+    return found ? found : profile->fallback;
 }
 
 

@@ -191,6 +191,18 @@ static match_case_t  cases[] = {
       MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
     { "sharepoint", "/_api/web/f('/_login/x')",
       MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED },
+    { "sharepoint", "/_login/_api/web", MTD_PROTOCOL_SHAREPOINT_REST,
+      MTD_GATED },
+    { "sharepoint", "/_TRUST/x/_Layouts/15/ToolPane.aspx",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/_layouts/15/images/_vti_bin/lists.asmx",
+      MTD_PROTOCOL_OFFICE, MTD_GATED },
+    { "sharepoint", "/_forms/_layouts/15/metadata/json/1",
+      MTD_PROTOCOL_OTHER, MTD_REFUSED },
+    { "sharepoint", "/_windows/_login/default.aspx",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN },
+    { "sharepoint", "/_login/x_api/web", MTD_PROTOCOL_SHAREPOINT_PAGE,
+      MTD_OPEN },
     { "sharepoint", "/_loginx", MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
 
     { "generic", "/x", MTD_PROTOCOL_OTHER, MTD_GATED }
