@@ -391,6 +391,14 @@ ngx_mtd_cluster_turn_handler(ngx_event_t *ev)
     i = cluster->next++ % (cluster->n + cluster->conf->n);
     cluster->asked++;
 
+    if (i < cluster->n && cluster->node[i]->data.unresolved) {
+
+        /* its own connection finds out when its name leads somewhere */
+
+        ngx_post_event(&cluster->turn, &ngx_posted_next_events);
+        return;
+    }
+
     /* that one does not answer is logged by the node's own connection */
 
     redis->failed = 1;

@@ -11,6 +11,7 @@
 #define NGX_MTD_REDIS_READS        16       /* in one turn of the loop */
 #define NGX_MTD_REDIS_BACKOFF_MIN  10       /* ms */
 #define NGX_MTD_REDIS_BACKOFF_MAX  50
+#define NGX_MTD_REDIS_BACKOFF_NAME 1000     /* of a name that leads nowhere */
 
 
 static u_char *ngx_mtd_redis_log_error(ngx_log_t *log, u_char *buf,
@@ -137,6 +138,7 @@ ngx_mtd_redis_connect(ngx_mtd_redis_t *redis)
     conf = redis->conf;
 
     redis->begun = ngx_current_msec;
+    redis->most = NGX_MTD_REDIS_BACKOFF_MAX;
 
     if (redis->on_find) {
         redis->action = "looking for it";
@@ -194,6 +196,7 @@ ngx_mtd_redis_resolve(ngx_mtd_redis_t *redis)
     ngx_resolver_ctx_t  *ctx;
 
     redis->action = "resolving its name";
+    redis->most = NGX_MTD_REDIS_BACKOFF_NAME;
     redis->epoch++;
 
     if (redis->conf->resolver == NULL) {
@@ -299,6 +302,7 @@ ngx_mtd_redis_open(ngx_mtd_redis_t *redis)
     ngx_peer_connection_t  *peer;
 
     redis->action = "connecting";
+    redis->most = NGX_MTD_REDIS_BACKOFF_MAX;
     redis->state = NGX_MTD_REDIS_HELLO;
     redis->epoch++;
 
@@ -499,12 +503,12 @@ ngx_mtd_redis_fail(ngx_mtd_redis_t *redis, const char *why, ngx_str_t *text)
         return;
     }
 
-    max = redis->backoff;
-    redis->backoff = ngx_min(redis->backoff * 2, NGX_MTD_REDIS_BACKOFF_MAX);
+    max = ngx_min(redis->backoff, redis->most);
+    redis->backoff = ngx_min(max * 2, redis->most);
 
     /* an attempt that took its time was a pause of its own */
 
-    if (ngx_current_msec - redis->begun >= NGX_MTD_REDIS_BACKOFF_MAX) {
+    if (ngx_current_msec - redis->begun >= redis->most) {
         max = 2 * NGX_MTD_REDIS_BACKOFF_MIN;
     }
 

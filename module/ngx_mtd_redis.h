@@ -104,6 +104,7 @@ struct ngx_mtd_redis_s {
     ngx_mtd_pipe_t            pipe;
     ngx_event_t               retry;
     ngx_msec_t                backoff;
+    ngx_msec_t                most;         /* that it grows to, for now */
     ngx_uint_t                attempt;
     ngx_uint_t                epoch;        /* of connection, or attempt */
     uint64_t                  server;       /* of its run_id, once READY */

@@ -121,6 +121,14 @@ ok(wait_for(sub { told("x$lost[0]") eq 'block store_unavailable' }),
    '... those of whom has no address are refused');
 ok(wait_for(sub { error_log() =~ /c\.test could not be resolved \(3: / }),
    '... it is logged');
+
+# by how often another store tries a server that is away, which takes no name
+
+my ($asked, $tried) = (asked_for('^c\.test$'), attempts());
+
+ok(wait_for(sub { attempts() - $tried >= 200 }, 60), '... 200 attempts later');
+cmp_ok(asked_for('^c\.test$') - $asked, '<', 50,
+       '... it was not asked for at each');
 names(%ip, 'd.test' => '127.0.0.1');
 ok(wait_for(sub { told("x$lost[0]") eq 'block unknown_device'
                   && trusted('r') == 2 }), '... until it has one');
@@ -148,10 +156,11 @@ mtd_redis r {
     cluster on; $servers zone 1m; fresh 1ms; stale 2ms; ttl 1d; unknown 1ms;
     timeout 2s;
 }
+mtd_redis away { server unix:$dir/nobody.sock; zone 256k; }
 mtd_policy p { }
 server {
     listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
+    mtd p store=r; mtd_profile generic; mtd_identify value;
     mtd_value \$arg_device kind=serial;
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     location / { empty_gif; }
@@ -189,6 +198,7 @@ sub told {
 }
 
 
+sub attempts { return status()->{stores}{away}{counters}{failures} }
 sub right { return !grep { told("d$_") ne 'allow secured_enough' } @_ }
 
 
