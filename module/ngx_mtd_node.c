@@ -8,10 +8,16 @@
 
 
 #define NGX_MTD_NODE_CHECK   1000           /* ms */
+#define NGX_MTD_NODE_LOOK    300
 
 
 static void ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role);
+static void ngx_mtd_node_stays(ngx_mtd_node_t *node);
+static ngx_int_t ngx_mtd_node_look(ngx_mtd_node_t *node,
+    ngx_mtd_place_t *place);
+static void ngx_mtd_node_looked(ngx_resolver_ctx_t *ctx);
+static void ngx_mtd_node_look_done(ngx_mtd_node_t *node);
 static void ngx_mtd_node_hello(void *data);
 static void ngx_mtd_node_role_reply(void *data, ngx_int_t rc,
     ngx_mtd_reply_t *reply);
@@ -132,6 +138,7 @@ ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
 {
     node->role = role;
     node->place = *place;
+    node->also.len = 0;
 
     node->conf.host.data = node->place.host;
     node->conf.host.len = node->place.len;
@@ -154,8 +161,131 @@ ngx_mtd_node_expect(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
 
 
 void
+ngx_mtd_node_said(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role)
+{
+    if (node->role == role) {
+
+        if (ngx_mtd_node_at(node, place)) {
+            ngx_mtd_node_stays(node);
+            return;
+        }
+
+        if (place->socklen == 0 && ngx_mtd_node_look(node, place) == NGX_OK) {
+            return;
+        }
+    }
+
+    ngx_mtd_node_restart(node);
+}
+
+
+/* a worker that went astray may have taken the zone with it */
+
+static void
+ngx_mtd_node_stays(ngx_mtd_node_t *node)
+{
+    if (!ngx_exiting) {
+        ngx_mtd_zone_serve(node->zone, node->data.server);
+    }
+}
+
+
+/* does this name lead to where data is connected to? */
+
+static ngx_int_t
+ngx_mtd_node_look(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    if (node->conf.resolver == NULL
+        || ngx_inet_get_port(node->data.peer.sockaddr) != place->port)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_mtd_node_look_done(node);
+
+    ctx = ngx_resolve_start(node->conf.resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        return NGX_ERROR;
+    }
+
+    node->also = *place;
+    node->looked = node->data.epoch;
+    node->looking = ctx;
+
+    ctx->name.data = node->also.host;
+    ctx->name.len = node->also.len;
+    ctx->handler = ngx_mtd_node_looked;
+    ctx->data = node;
+    ctx->timeout = ngx_min(node->conf.resolver_timeout, NGX_MTD_NODE_LOOK);
+    ctx->cancelable = 1;
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        node->looking = NULL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* who is at neither may be a master that is none any more */
+
+static void
+ngx_mtd_node_looked(ngx_resolver_ctx_t *ctx)
+{
+    ngx_uint_t              i, same;
+    ngx_mtd_node_t         *node;
+    ngx_peer_connection_t  *peer;
+
+    node = ctx->data;
+    node->looking = NULL;
+
+    peer = &node->data.peer;
+    same = 0;
+
+    for (i = 0; ctx->state == NGX_OK && i < ctx->naddrs; i++) {
+        same |= (ngx_cmp_sockaddr(ctx->addrs[i].sockaddr,
+                                  ctx->addrs[i].socklen, peer->sockaddr,
+                                  peer->socklen, 0)
+                 == NGX_OK);
+    }
+
+    ngx_resolve_name_done(ctx);
+
+    if (node->data.state != NGX_MTD_REDIS_READY
+        || node->data.epoch != node->looked)
+    {
+        return;
+    }
+
+    if (same) {
+        ngx_mtd_node_stays(node);
+
+    } else {
+        ngx_mtd_node_restart(node);
+    }
+}
+
+
+static void
+ngx_mtd_node_look_done(ngx_mtd_node_t *node)
+{
+    if (node->looking) {
+        ngx_resolve_name_done(node->looking);
+        node->looking = NULL;
+    }
+}
+
+
+void
 ngx_mtd_node_restart(ngx_mtd_node_t *node)
 {
+    ngx_mtd_node_look_done(node);
+
     if (node->linked) {
         ngx_mtd_link_stop(&node->link);
     }
@@ -172,7 +302,9 @@ ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
     }
 
     if (place->socklen == 0) {
-        return ngx_mtd_place_same(&node->place, place);
+        return ngx_mtd_place_same(&node->place, place)
+               || (node->looking == NULL
+                   && ngx_mtd_place_same(&node->also, place));
     }
 
     /* one Sentinel may tell the address behind the name of another one */
@@ -198,6 +330,8 @@ ngx_mtd_node_address(ngx_mtd_node_t *node, u_char *buf)
 void
 ngx_mtd_node_stop(ngx_mtd_node_t *node)
 {
+    ngx_mtd_node_look_done(node);
+
     if (node->check.timer_set) {
         ngx_del_timer(&node->check);
     }
@@ -213,6 +347,8 @@ ngx_mtd_node_stop(ngx_mtd_node_t *node)
 void
 ngx_mtd_node_destroy(ngx_mtd_node_t *node)
 {
+    ngx_mtd_node_look_done(node);
+
     if (node->check.timer_set) {
         ngx_del_timer(&node->check);
     }

@@ -44,6 +44,9 @@ struct ngx_mtd_node_s {
     ngx_mtd_zone_t        *zone;
     ngx_addr_t             addr;            /* if it has settled */
     ngx_mtd_place_t        place;           /* where it was said to be */
+    ngx_mtd_place_t        also;            /* a name of the same, or none */
+    ngx_resolver_ctx_t    *looking;         /* whether also is one */
+    ngx_uint_t             looked;          /* epoch of data then */
     ngx_uint_t             linked;          /* unsigned  linked:1; */
     ngx_uint_t             role;            /* set before it is connected */
     ngx_event_t            check;           /* of the role, now and then */
@@ -90,6 +93,14 @@ void ngx_mtd_node_found(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
 /* data asks another server than the link or the zone is of: connects anew */
 
 void ngx_mtd_node_moved(ngx_mtd_node_t *node);
+
+/*
+ * Others say that it is there: if data is connected to that it stays so, else
+ * it is restarted.  They may tell the address, or a name that leads to it.
+ */
+
+void ngx_mtd_node_said(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role);
 
 /* another server, or the same anew, at once; who asks may wait for it */
 

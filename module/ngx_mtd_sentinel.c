@@ -352,18 +352,7 @@ ngx_mtd_sentinels_answer(ngx_mtd_sentinels_t *sentinels,
         ngx_mtd_node_found(node, place, role);
 
     } else if (node->data.state == NGX_MTD_REDIS_READY) {
-
-        if (ngx_mtd_node_at(node, place) && node->role == role) {
-
-            /* a worker that went astray may have taken the zone with it */
-
-            if (!ngx_exiting) {
-                ngx_mtd_zone_serve(sentinels->zone, node->data.server);
-            }
-
-        } else {
-            ngx_mtd_node_restart(node);
-        }
+        ngx_mtd_node_said(node, place, role);
     }
 }
 
