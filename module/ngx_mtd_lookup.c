@@ -21,6 +21,8 @@ static void ngx_mtd_lookup_device(ngx_mtd_slot_t *slot,
 static void ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot);
 static void ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
     const mtd_hash_t *hash, u_char *name, size_t len, ngx_uint_t device);
+static ngx_uint_t ngx_mtd_lookup_joins(ngx_mtd_lookups_t *lookups,
+    ngx_mtd_question_t *question);
 static void ngx_mtd_lookup_answer(ngx_mtd_question_t *question,
     ngx_mtd_result_t *result);
 static void ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot,
@@ -398,6 +400,10 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
 
     question = ngx_mtd_question_find(lookups, key);
 
+    if (question && !ngx_mtd_lookup_joins(lookups, question)) {
+        question = NULL;
+    }
+
     slot->asks = question ? question->asks : 0;
 
     if (question == NULL) {
@@ -412,6 +418,27 @@ ngx_mtd_lookup_ask(ngx_mtd_slot_t *slot, const mtd_hash_t *key,
     ngx_queue_insert_tail(&question->waiters, &slot->queue);
     slot->waiting = 1;
     slot->lookup->waiting++;
+}
+
+
+/*
+ * The reply may tell what was when it was sent.  A change since then makes it
+ * void where this worker is told of changes; elsewhere it must be no older
+ * than what is known without them.  The latest question is found first.
+ */
+
+static ngx_uint_t
+ngx_mtd_lookup_joins(ngx_mtd_lookups_t *lookups, ngx_mtd_question_t *question)
+{
+    ngx_mtd_zone_t  *zone;
+
+    zone = lookups->zone;
+
+    return question->waits
+           || (!question->asking
+               && question->ticket.sent >= zone->trusted_since
+               && ngx_current_msec < zone->trusted_until)
+           || ngx_current_msec - question->ticket.sent < NGX_MTD_LOOKUP_BLIND;
 }
 
 

@@ -190,6 +190,7 @@ ngx_mtd_question_send_to(ngx_mtd_question_t *question, ngx_mtd_redis_t *redis,
 
     question->redis = redis;
     question->asking = asking;
+    question->waits = 0;
 
     if (redis->state != NGX_MTD_REDIS_READY) {
 
@@ -199,15 +200,18 @@ ngx_mtd_question_send_to(ngx_mtd_question_t *question, ngx_mtd_redis_t *redis,
 
         /* the first connection of this worker is on its way */
 
+        question->waits = 1;
         ngx_queue_insert_tail(&lookups->unsent, &question->unsent);
         return NGX_OK;
     }
 
     ngx_mtd_zone_ticket(lookups->zone, &question->ticket, &question->name);
 
+    question->server = question->ticket.server;
+
     if (asking) {
 
-        /* nobody tells of changes there: void from the beginning */
+        /* perhaps nobody tells of changes there: not to be kept */
 
         question->ticket.server = 0;
     }
@@ -364,7 +368,18 @@ ngx_mtd_question_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
         }
     }
 
-    if (stored == NGX_DECLINED && !question->asking) {
+    if (stored == NGX_DECLINED && question->asking) {
+
+        /* that it is not kept does not make it void */
+
+        question->ticket.server = question->server;
+
+        if (!ngx_mtd_zone_voided(zone, &question->ticket)) {
+            stored = NGX_OK;
+        }
+    }
+
+    if (stored == NGX_DECLINED) {
         ngx_mtd_zone_count(zone, NGX_MTD_COUNT_VOIDED);
 
         if (question->asks < NGX_MTD_QUESTION_ASKS

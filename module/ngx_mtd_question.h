@@ -41,6 +41,8 @@ struct ngx_mtd_question_s {
     ngx_mtd_redis_t       *redis;           /* that was asked last */
     mtd_hash_t             key;             /* address in the zone */
     ngx_mtd_ticket_t       ticket;
+    uint64_t               server;          /* of ticket, also with asking */
+    ngx_uint_t             waits;           /* unsigned  waits:1; in unsent */
     ngx_uint_t             device;          /* unsigned  device:1; */
     ngx_uint_t             asks;
     ngx_uint_t             hops;

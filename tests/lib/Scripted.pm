@@ -8,21 +8,29 @@ use warnings;
 
 use Exporter qw(import);
 use Gate;
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 
-our @EXPORT = qw(scripted_start script scripted_device escaped journal
-                 journalled);
+our @EXPORT = qw(scripted_start script scripted_cluster scripted_device escaped
+                 journal journalled);
 
 my ($link, $read) = (undef, 0);
 
 
+# at redis.sock, or a port
+
 sub scripted_start {
+    my ($port) = @_;
+    my $socket = "$dir/redis.sock";
+
     Gate::start(scripted => Gate::tool('scripted_redis',
                                        map { "scripted_$_" }
                                            qw(records rules control)),
-                "$dir/redis.sock", "$dir/control.sock", "$dir/journal");
+                $port || $socket, "$dir/control.sock", "$dir/journal");
 
-    wait_for(sub { -S "$dir/redis.sock" }) or die slurp("$dir/scripted.err");
+    wait_for(sub { $port ? IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                                 PeerPort => $port)
+                         : -S $socket }) or die slurp("$dir/scripted.err");
 
     $link = IO::Socket::UNIX->new("$dir/control.sock")
         or die "scripted: $!: " . slurp("$dir/scripted.err");
@@ -44,6 +52,19 @@ sub script {
     }
 
     return $answer;
+}
+
+
+# from here on it is a cluster, of one master at that port
+
+sub scripted_cluster {
+    my ($port) = @_;
+    my $text = sub { sprintf '$%d\\r\\n%s\\r\\n', map { length, $_ } @_ };
+
+    script('rule INFO replication * reply ' . $text->('role:master'),
+           'rule CLUSTER INFO * reply ' . $text->('cluster_current_epoch:1'),
+           'rule CLUSTER SLOTS * reply *1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n'
+           . $text->('127.0.0.1') . ":$port\\r\\n");
 }
 
 

@@ -6,7 +6,8 @@
 
 /*
  * scripted_redis SOCKET CONTROL JOURNAL: answers the gate as Redis would, and
- * does what it is told where it should do something else.
+ * does what it is told where it should do something else.  SOCKET may be a
+ * port of 127.0.0.1 instead; whose connections those are is not known.
  *
  * Each line to CONTROL is answered by one, "ok ..." or "error ...".  Words
  * may have \r \n \s (a blank) \\ and \xHH.
@@ -50,7 +51,9 @@
 
 #include "scripted.h"
 
+#include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -450,6 +453,34 @@ turn(int listen_fd, int control_fd)
 }
 
 
+static int
+listen_at(const char *port)
+{
+    int                 fd, one;
+    struct sockaddr_in  sin;
+
+    memset(&sin, 0, sizeof(sin));
+    sin.sin_family = AF_INET;
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sin.sin_port = htons(atoi(port));
+
+    one = 1;
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (fd < 0
+        || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0
+        || bind(fd, (struct sockaddr *) &sin, sizeof(sin)) != 0
+        || listen(fd, 511) != 0)
+    {
+        wire_stop(port);
+    }
+
+    wire_nonblocking(fd);
+
+    return fd;
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -469,7 +500,8 @@ main(int argc, char **argv)
     }
 
     control_fd = wire_listen(argv[2]);
-    listen_fd = wire_listen(argv[1]);
+    listen_fd = strchr(argv[1], '/') ? wire_listen(argv[1])
+                                     : listen_at(argv[1]);
 
     for ( ;; ) {
         turn(listen_fd, control_fd);
