@@ -14,7 +14,8 @@
 
 
 #define NGX_HTTP_MTD_METRICS_LINE    256    /* bytes, without names */
-#define NGX_HTTP_MTD_METRICS_GAUGES  24     /* lines of a store */
+#define NGX_HTTP_MTD_METRICS_GAUGES  28     /* lines of a store */
+#define NGX_HTTP_MTD_METRICS_NODE    5      /* lines of a server */
 
 
 typedef struct {
@@ -49,6 +50,10 @@ static u_char *ngx_http_mtd_metrics_zone(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 static u_char *ngx_http_mtd_metrics_links(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
+static u_char *ngx_http_mtd_metrics_nodes(u_char *p,
+    ngx_http_mtd_metrics_t *m, ngx_uint_t n);
+static u_char *ngx_http_mtd_metrics_node(u_char *p, const char *name,
+    ngx_http_mtd_metrics_t *m, ngx_uint_t i);
 static u_char *ngx_http_mtd_metrics_bypass(u_char *p,
     ngx_http_mtd_metrics_t *m, ngx_uint_t n);
 static u_char *ngx_http_mtd_metrics_tasks(u_char *p,
@@ -103,7 +108,7 @@ ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
 {
     size_t                   len;
     u_char                  *p;
-    ngx_uint_t               i, n;
+    ngx_uint_t               i, k, n;
     ngx_mtd_store_t        **store;
     ngx_http_mtd_metrics_t  *m;
 
@@ -126,6 +131,13 @@ ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
 
         len += (NGX_MTD_COUNT_N + NGX_HTTP_MTD_METRICS_GAUGES)
                * (NGX_HTTP_MTD_METRICS_LINE + store[i]->name.len);
+
+        for (k = 0; ngx_mtd_store_node(store[i], k); k++) {
+            len += NGX_HTTP_MTD_METRICS_NODE
+                   * (NGX_HTTP_MTD_METRICS_LINE + store[i]->name.len
+                      + NGX_MTD_PLACE_STRLEN
+                      + 2 * store[i]->redis_conf.name.len);
+        }
     }
 
     p = ngx_pnalloc(r->pool, len);
@@ -150,6 +162,7 @@ ngx_http_mtd_metrics(ngx_http_request_t *r, ngx_array_t *stores,
 
     p = ngx_http_mtd_metrics_zone(p, m, n);
     p = ngx_http_mtd_metrics_links(p, m, n);
+    p = ngx_http_mtd_metrics_nodes(p, m, n);
     p = ngx_http_mtd_metrics_bypass(p, m, n);
     p = ngx_http_mtd_metrics_tasks(p, m, n);
 
@@ -427,6 +440,96 @@ ngx_http_mtd_metrics_links(u_char *p, ngx_http_mtd_metrics_t *m,
     }
 
     return p;
+}
+
+
+/* servers that are in use now, so there are as many lines as of those */
+
+static u_char *
+ngx_http_mtd_metrics_nodes(u_char *p, ngx_http_mtd_metrics_t *m, ngx_uint_t n)
+{
+    ngx_uint_t          i, k, what;
+    ngx_mtd_node_t     *node;
+    ngx_mtd_cluster_t  *cluster;
+
+    static struct {
+        const char  *name;
+        const char  *help;
+    } gauges[] = {
+        { "mtd_node_up", "Whether the worker that answers is connected to "
+                         "a server." },
+        { "mtd_node_failures", "How often that has failed since it was." }
+    };
+
+    for (what = 0; what < 2; what++) {
+        p = ngx_http_mtd_metrics_head(p, gauges[what].name, "gauge",
+                                      gauges[what].help);
+
+        for (i = 0; i < n; i++) {
+            for (k = 0; (node = ngx_mtd_store_node(m[i].store, k)) != NULL;
+                 k++)
+            {
+                p = ngx_http_mtd_metrics_node(p, gauges[what].name, &m[i], k);
+                p = ngx_sprintf(p, ",connection=\"data\"} %ui\n",
+                        what ? node->data.failures
+                             : node->data.state == NGX_MTD_REDIS_READY);
+
+                p = ngx_http_mtd_metrics_node(p, gauges[what].name, &m[i], k);
+                p = ngx_sprintf(p, ",connection=\"push\"} %ui\n",
+                        what ? node->link.redis.failures
+                             : node->link.redis.state == NGX_MTD_REDIS_READY);
+            }
+        }
+    }
+
+    p = ngx_http_mtd_metrics_head(p, "mtd_node_slots", "gauge",
+                                  "Slots of a master of a cluster.");
+
+    for (i = 0; i < n; i++) {
+        cluster = m[i].store->cluster;
+
+        for (k = 0; cluster && k < cluster->n; k++) {
+            p = ngx_http_mtd_metrics_node(p, "mtd_node_slots", &m[i], k);
+            p = ngx_sprintf(p, "} %ui\n", ngx_mtd_cluster_slots(cluster, k));
+        }
+    }
+
+    return p;
+}
+
+
+/* up to its last label; what is configured may need escapes */
+
+static u_char *
+ngx_http_mtd_metrics_node(u_char *p, const char *name,
+    ngx_http_mtd_metrics_t *m, ngx_uint_t i)
+{
+    u_char           buf[NGX_MTD_PLACE_STRLEN];
+    size_t           n;
+    ngx_str_t        text;
+    ngx_mtd_node_t  *node;
+
+    node = ngx_mtd_store_node(m->store, i);
+    ngx_mtd_node_name(node, &text, buf);
+
+    p = ngx_sprintf(p, "%s{store=\"%V\",node=\"", name, &m->store->name);
+
+    for (n = 0; n < text.len; n++) {
+
+        if (text.data[n] == '"' || text.data[n] == '\\') {
+            *p++ = '\\';
+            *p++ = text.data[n];
+
+        } else if (text.data[n] == LF) {
+            *p++ = '\\';
+            *p++ = 'n';
+
+        } else {
+            *p++ = text.data[n];
+        }
+    }
+
+    return ngx_sprintf(p, "\",role=\"%s\"", ngx_mtd_node_role_name(node));
 }
 
 

@@ -7,7 +7,8 @@
 #include "ngx_http_mtd_module.h"
 
 
-#define NGX_HTTP_MTD_STATUS_NODE   (128 + 6 * NGX_SOCKADDR_STRLEN)
+#define NGX_HTTP_MTD_STATUS_NODE                                              \
+    (768 + 6 * (NGX_SOCKADDR_STRLEN + NGX_MTD_PLACE_STRLEN))
 #define NGX_HTTP_MTD_STATUS_STORE                                             \
     (4096 + 12 * NGX_MTD_BYPASS_TEXT + (NGX_MTD_COUNT_N) * (64 + NGX_INT64_LEN))
 
@@ -29,7 +30,10 @@ static u_char *ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_bypass(u_char *p, ngx_mtd_store_t *store);
 static u_char *ngx_http_mtd_status_tasks(u_char *p, ngx_mtd_store_t *store);
-static u_char *ngx_http_mtd_status_node(u_char *p, ngx_mtd_node_t *node);
+static u_char *ngx_http_mtd_status_node(u_char *p, ngx_mtd_store_t *store,
+    ngx_uint_t i);
+static u_char *ngx_http_mtd_status_connection(u_char *p, const char *name,
+    ngx_mtd_redis_t *redis);
 
 
 static const char  *ngx_http_mtd_status_counters[] = {
@@ -210,7 +214,8 @@ ngx_http_mtd_status_json(ngx_http_request_t *r, ngx_array_t *stores,
         len += NGX_HTTP_MTD_STATUS_STORE + 6 * store[i]->server.len;
 
         for (n = 0; ngx_mtd_store_node(store[i], n); n++) {
-            len += NGX_HTTP_MTD_STATUS_NODE;
+            len += NGX_HTTP_MTD_STATUS_NODE
+                   + 6 * store[i]->redis_conf.name.len;
         }
     }
 
@@ -292,8 +297,7 @@ ngx_http_mtd_status_store(u_char *p, ngx_mtd_store_t *store)
 static u_char *
 ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
 {
-    ngx_uint_t       data, push, trusted, i;
-    ngx_mtd_node_t  *node;
+    ngx_uint_t  data, push, trusted, i;
 
     data = ngx_mtd_store_state(store);
     push = ngx_mtd_store_push_state(store);
@@ -308,18 +312,13 @@ ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
                     trusted ? "true" : "false",
                     ngx_mtd_store_health_name(ngx_mtd_store_health(store)));
 
-    for (i = 0; /* void */ ; i++) {
-        node = ngx_mtd_store_node(store, i);
-
-        if (node == NULL) {
-            break;
-        }
+    for (i = 0; ngx_mtd_store_node(store, i); i++) {
 
         if (i) {
             *p++ = ',';
         }
 
-        p = ngx_http_mtd_status_node(p, node);
+        p = ngx_http_mtd_status_node(p, store, i);
     }
 
     return ngx_sprintf(p, "],");
@@ -327,27 +326,48 @@ ngx_http_mtd_status_link(u_char *p, ngx_mtd_store_t *store)
 
 
 static u_char *
-ngx_http_mtd_status_node(u_char *p, ngx_mtd_node_t *node)
+ngx_http_mtd_status_node(u_char *p, ngx_mtd_store_t *store, ngx_uint_t i)
 {
-    u_char  address[NGX_SOCKADDR_STRLEN];
-    size_t  len;
+    u_char           address[NGX_SOCKADDR_STRLEN], buf[NGX_MTD_PLACE_STRLEN];
+    size_t           len;
+    ngx_str_t        name;
+    ngx_mtd_node_t  *node;
 
-    static const char  *roles[] = {
-        [NGX_MTD_ROLE_ANY] = "any",
-        [NGX_MTD_ROLE_MASTER] = "master",
-        [NGX_MTD_ROLE_REPLICA] = "replica"
-    };
-
+    node = ngx_mtd_store_node(store, i);
     len = ngx_mtd_node_address(node, address);
+    ngx_mtd_node_name(node, &name, buf);
 
-    p = ngx_sprintf(p, "{\"address\":\"");
+    p = ngx_sprintf(p, "{\"name\":\"");
+    p = (u_char *) ngx_escape_json(p, name.data, name.len);
+    p = ngx_sprintf(p, "\",\"address\":\"");
     p = (u_char *) ngx_escape_json(p, address, len);
+    p = ngx_sprintf(p, "\",\"role\":\"%s\",", ngx_mtd_node_role_name(node));
 
-    return ngx_sprintf(p, "\",\"role\":\"%s\",\"data\":\"%s\","
-                       "\"push\":\"%s\"}",
-                       roles[node->role],
-                       ngx_http_mtd_status_states[node->data.state],
-                       ngx_http_mtd_status_states[node->link.redis.state]);
+    if (store->cluster) {
+        p = ngx_sprintf(p, "\"slots\":%ui,",
+                        ngx_mtd_cluster_slots(store->cluster, i));
+    }
+
+    p = ngx_http_mtd_status_connection(p, "data", &node->data);
+    *p++ = ',';
+    p = ngx_http_mtd_status_connection(p, "push", &node->link.redis);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* why it failed is a text of ours, and needs no escapes */
+
+static u_char *
+ngx_http_mtd_status_connection(u_char *p, const char *name,
+    ngx_mtd_redis_t *redis)
+{
+    return ngx_sprintf(p, "\"%s\":\"%s\",\"%s_failures\":%ui,"
+                       "\"%s_error\":\"%s\"",
+                       name, ngx_http_mtd_status_states[redis->state],
+                       name, redis->failures,
+                       name, redis->why ? redis->why : "");
 }
 
 

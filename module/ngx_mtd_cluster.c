@@ -302,6 +302,19 @@ ngx_mtd_cluster_refresh(ngx_mtd_cluster_t *cluster)
 
 
 ngx_uint_t
+ngx_mtd_cluster_slots(ngx_mtd_cluster_t *cluster, ngx_uint_t i)
+{
+    ngx_uint_t  slot, n;
+
+    for (slot = 0, n = 0; slot < MTD_SLOTS; slot++) {
+        n += (cluster->slot[slot] == i);
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
 ngx_mtd_cluster_whole(ngx_mtd_cluster_t *cluster)
 {
     ngx_uint_t  i;

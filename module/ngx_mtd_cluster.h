@@ -102,6 +102,10 @@ ngx_mtd_breaker_e ngx_mtd_cluster_breaker(ngx_mtd_cluster_t *cluster);
 
 void ngx_mtd_cluster_refresh(ngx_mtd_cluster_t *cluster);
 
+/* how many slots the master of this number has */
+
+ngx_uint_t ngx_mtd_cluster_slots(ngx_mtd_cluster_t *cluster, ngx_uint_t i);
+
 /* 1 if each slot has a master that answers */
 
 ngx_uint_t ngx_mtd_cluster_whole(ngx_mtd_cluster_t *cluster);

@@ -315,6 +315,34 @@ ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
 }
 
 
+/* where it was said to be, else as configured */
+
+void
+ngx_mtd_node_name(ngx_mtd_node_t *node, ngx_str_t *name, u_char *buf)
+{
+    if (node->place.len == 0) {
+        *name = node->conf.name;
+        return;
+    }
+
+    name->data = buf;
+    name->len = ngx_mtd_place_text(&node->place, buf);
+}
+
+
+const char *
+ngx_mtd_node_role_name(ngx_mtd_node_t *node)
+{
+    static const char  *names[] = {
+        [NGX_MTD_ROLE_ANY] = "any",
+        [NGX_MTD_ROLE_MASTER] = "master",
+        [NGX_MTD_ROLE_REPLICA] = "replica"
+    };
+
+    return names[node->role];
+}
+
+
 size_t
 ngx_mtd_node_address(ngx_mtd_node_t *node, u_char *buf)
 {

@@ -110,6 +110,11 @@ void ngx_mtd_node_restart(ngx_mtd_node_t *node);
 
 ngx_uint_t ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place);
 
+/* what it is called; buf has NGX_MTD_PLACE_STRLEN bytes */
+
+void ngx_mtd_node_name(ngx_mtd_node_t *node, ngx_str_t *name, u_char *buf);
+const char *ngx_mtd_node_role_name(ngx_mtd_node_t *node);
+
 /* where data is connected to; buf has NGX_SOCKADDR_STRLEN bytes */
 
 size_t ngx_mtd_node_address(ngx_mtd_node_t *node, u_char *buf);

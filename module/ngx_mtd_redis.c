@@ -473,6 +473,8 @@ ngx_mtd_redis_ready(ngx_mtd_redis_t *redis)
     }
 
     redis->state = NGX_MTD_REDIS_READY;
+    redis->why = NULL;
+    redis->failures = 0;
     redis->failed = 0;
     redis->unresolved = 0;
     redis->backoff = NGX_MTD_REDIS_BACKOFF_MIN;
@@ -537,6 +539,9 @@ ngx_mtd_redis_failed(ngx_mtd_redis_t *redis, const char *why,
                   &redis->conf->name, redis->role, why, text ? ": " : "",
                   text ? text : &none,
                   redis->breaker ? ", breaker is open" : "");
+
+    redis->why = why;
+    redis->failures++;
 
     if (!redis->failed) {
         redis->lost = ngx_current_msec;

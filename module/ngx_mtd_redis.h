@@ -116,8 +116,10 @@ struct ngx_mtd_redis_s {
     ngx_msec_t                begun;        /* the attempt */
     ngx_msec_t                lost;         /* when it failed first */
     ngx_msec_t                since;        /* waiting for the next answer */
-    unsigned                  failed:1;     /* since the last READY */
-    unsigned                  unresolved:1; /* the same, and logged */
+    const char               *why;          /* it has failed, else NULL */
+    ngx_uint_t                failures;     /* since the last READY */
+    unsigned                  failed:1;     /* the same */
+    unsigned                  unresolved:1; /* and this is logged */
     unsigned                  stopped:1;    /* waits to be started */
     unsigned                  breaker:1;    /* is told of in the log */
 };
