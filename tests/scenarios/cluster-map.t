@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A worker that is redirected to where it cannot follow asks for the map of
-# the cluster at once.  A zone belongs to one kind of store.
+# A worker asks for the map of the cluster before it waits for anything, and at
+# once when it is redirected to where it cannot follow.  A zone belongs to one
+# kind of store.
 
 use strict;
 use warnings;
@@ -24,7 +25,25 @@ my ($n) = grep { $from->do('CLUSTER', 'KEYSLOT', "mtd:alias:serial:d$_") < 8192 
 my $slot = $from->do('CLUSTER', 'KEYSLOT', "mtd:alias:serial:d$n");
 
 
-gate(workers => 1, http => http('cluster on;'));
+# nothing happens in it but that it starts
+
+{
+    my $library = "$dir/waits.so";
+
+    system("\${CC:-cc} -O2 -shared -fPIC -o '$library'"
+           . " '$FindBin::Bin/../tools/waits.c' -ldl") == 0
+        or die "waits.c does not compile\n";
+
+    local $ENV{LD_PRELOAD} = $library;
+    local $ENV{MTD_WAITS} = "$dir/waits";
+
+    gate(workers => 1, main => 'env MTD_WAITS;', http => http('cluster on;'));
+}
+
+my $worker = wait_for(sub { (workers())[0] });
+
+ok(wait_for(sub { did($worker) =~ /connects/ }), 'the worker asks for the map');
+unlike(did($worker), qr/waits/, '... and has waited for nothing before');
 ok(wait_for(sub { told() eq 'block unknown_device' }), 'the map is used');
 
 
@@ -88,6 +107,15 @@ sub reload {
     gate(reload => 1, workers => 1, http => http($more));
     wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
         or die 'the worker is the old one';
+}
+
+
+# until it connects
+
+sub did {
+    my ($pid) = @_;
+
+    return join ' ', slurp("$dir/waits") =~ /^$pid (\w+)$/mg;
 }
 
 
