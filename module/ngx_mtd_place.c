@@ -37,36 +37,43 @@ ngx_mtd_place(ngx_mtd_place_t *place, ngx_str_t *host, ngx_int_t port)
 }
 
 
+/* not by ngx_inet_addr(), which takes "1..2.3" and "010.0.0.1", too */
+
 static ngx_int_t
 ngx_mtd_place_ip(ngx_mtd_place_t *place, ngx_str_t *ip)
 {
+    char                  text[NGX_INET6_ADDRSTRLEN + 1];
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
     struct sockaddr_in6  *sin6;
 #endif
 
-    sin = &place->sockaddr.sockaddr_in;
-    sin->sin_addr.s_addr = ngx_inet_addr(ip->data, ip->len);
+    if (ip->len > NGX_INET6_ADDRSTRLEN
+        || ngx_strlchr(ip->data, ip->data + ip->len, '\0'))
+    {
+        return NGX_ERROR;
+    }
 
-    if (sin->sin_addr.s_addr != INADDR_NONE) {
+    ngx_memcpy(text, ip->data, ip->len);
+    text[ip->len] = '\0';
+
+    sin = &place->sockaddr.sockaddr_in;
+
+    if (inet_pton(AF_INET, text, &sin->sin_addr) == 1) {
         sin->sin_family = AF_INET;
         place->socklen = sizeof(struct sockaddr_in);
         return NGX_OK;
     }
 
-    ngx_memzero(&place->sockaddr, sizeof(ngx_sockaddr_t));
-
 #if (NGX_HAVE_INET6)
 
     sin6 = &place->sockaddr.sockaddr_in6;
 
-    if (ngx_inet6_addr(ip->data, ip->len, sin6->sin6_addr.s6_addr) == NGX_OK) {
+    if (inet_pton(AF_INET6, text, &sin6->sin6_addr) == 1) {
         sin6->sin6_family = AF_INET6;
         place->socklen = sizeof(struct sockaddr_in6);
         return NGX_OK;
     }
-
-    ngx_memzero(&place->sockaddr, sizeof(ngx_sockaddr_t));
 
 #endif
 
