@@ -12,7 +12,7 @@ static void ngx_mtd_cluster_map_limit(ngx_mtd_cluster_map_t *map,
 static void ngx_mtd_cluster_map_master(ngx_mtd_cluster_map_t *map,
     ngx_uint_t depth, ngx_uint_t index, ngx_mtd_value_t *value);
 static void ngx_mtd_cluster_map_host(ngx_mtd_cluster_map_t *map,
-    ngx_str_t *text);
+    ngx_mtd_value_t *value);
 static void ngx_mtd_cluster_map_range(ngx_mtd_cluster_map_t *map);
 
 
@@ -23,6 +23,7 @@ ngx_mtd_cluster_map_start(ngx_mtd_cluster_map_t *map,
     map->peer = peer;
     map->sub = 0;
     map->len = 0;
+    map->awaited = 0;
     map->unnamed = 0;
     map->invalid = 0;
     map->n = 0;
@@ -37,7 +38,11 @@ void
 ngx_mtd_cluster_map_element(ngx_mtd_cluster_map_t *map, ngx_uint_t depth,
     ngx_uint_t index, ngx_mtd_value_t *value)
 {
-    if (depth == 2) {
+    if (depth == 1) {
+        map->invalid |= map->awaited;
+        map->awaited = 1;
+
+    } else if (depth == 2) {
         map->sub = index;
 
         if (index < 2) {
@@ -54,7 +59,7 @@ static void
 ngx_mtd_cluster_map_limit(ngx_mtd_cluster_map_t *map, ngx_uint_t index,
     ngx_mtd_value_t *value)
 {
-    if (map->unnamed || value->type != NGX_MTD_VALUE_INTEGER
+    if (value->type != NGX_MTD_VALUE_INTEGER
         || value->integer < 0 || value->integer >= MTD_SLOTS)
     {
         map->invalid = 1;
@@ -76,10 +81,11 @@ ngx_mtd_cluster_map_master(ngx_mtd_cluster_map_t *map, ngx_uint_t depth,
 {
     if (depth == 3 && index == 0) {
         map->unnamed = ngx_mtd_cluster_map_unnamed(&value->text);
-        ngx_mtd_cluster_map_host(map, &value->text);
+        ngx_mtd_cluster_map_host(map, value);
 
     } else if (depth == 3 && index == 1) {
-        map->port = (ngx_int_t) value->integer;
+        map->port = (value->type == NGX_MTD_VALUE_INTEGER)
+                    ? (ngx_int_t) value->integer : 0;
 
         if (!map->unnamed) {
             ngx_mtd_cluster_map_range(map);
@@ -92,17 +98,24 @@ ngx_mtd_cluster_map_master(ngx_mtd_cluster_map_t *map, ngx_uint_t depth,
     } else if (depth == 4 && map->unnamed && map->is_ip && value->text.len) {
         map->unnamed = 0;
 
-        ngx_mtd_cluster_map_host(map, &value->text);
+        ngx_mtd_cluster_map_host(map, value);
         ngx_mtd_cluster_map_range(map);
     }
 }
 
 
 static void
-ngx_mtd_cluster_map_host(ngx_mtd_cluster_map_t *map, ngx_str_t *text)
+ngx_mtd_cluster_map_host(ngx_mtd_cluster_map_t *map, ngx_mtd_value_t *value)
 {
-    map->len = ngx_min(text->len, NGX_MTD_PLACE_HOST);
-    ngx_memcpy(map->host, text->data, map->len);
+    if (value->type != NGX_MTD_VALUE_STRING
+        && value->type != NGX_MTD_VALUE_NIL)
+    {
+        map->invalid = 1;
+        return;
+    }
+
+    map->len = ngx_min(value->text.len, NGX_MTD_PLACE_HOST);
+    ngx_memcpy(map->host, value->text.data, map->len);
 }
 
 
@@ -112,6 +125,8 @@ ngx_mtd_cluster_map_range(ngx_mtd_cluster_map_t *map)
     ngx_str_t        host;
     ngx_uint_t       i, slot;
     ngx_mtd_place_t  place;
+
+    map->awaited = 0;
 
     /* a server that does not know its own address means the one it has */
 
@@ -152,7 +167,7 @@ ngx_mtd_cluster_map_range(ngx_mtd_cluster_map_t *map)
 ngx_uint_t
 ngx_mtd_cluster_map_complete(ngx_mtd_cluster_map_t *map)
 {
-    return !map->invalid && !map->unnamed && map->n;
+    return !map->invalid && !map->awaited && map->n;
 }
 
 

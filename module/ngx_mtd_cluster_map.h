@@ -33,6 +33,7 @@ typedef struct {
     u_char                   host[NGX_MTD_PLACE_HOST];   /* of its master */
     size_t                   len;
     ngx_int_t                port;
+    ngx_uint_t               awaited;       /* unsigned  awaited:1; master */
     ngx_uint_t               unnamed;       /* unsigned  unnamed:1; "?" */
     ngx_uint_t               is_ip;         /* unsigned  is_ip:1; follows */
     ngx_uint_t               invalid;       /* unsigned  invalid:1; */
@@ -50,7 +51,7 @@ void ngx_mtd_cluster_map_start(ngx_mtd_cluster_map_t *map,
 void ngx_mtd_cluster_map_element(ngx_mtd_cluster_map_t *map,
     ngx_uint_t depth, ngx_uint_t index, ngx_mtd_value_t *value);
 
-/* 1 if it has masters, and tells where each of them is */
+/* 1 if it has masters, and each range tells where its own is */
 
 ngx_uint_t ngx_mtd_cluster_map_complete(ngx_mtd_cluster_map_t *map);
 
