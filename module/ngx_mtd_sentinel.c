@@ -446,8 +446,8 @@ ngx_mtd_sentinel_ask(ngx_mtd_sentinel_t *sentinel)
     sentinel->epoch = 0;
     sentinel->master.len = 0;
     sentinel->best.len = 0;
-    sentinel->replica.len = 0;
-    sentinel->replica.up = 0;
+
+    ngx_memzero(&sentinel->replica, sizeof(ngx_mtd_sentinel_replica_t));
 
     n = sentinel->sentinels->conf->replica ? 3 : 2;
 
@@ -500,6 +500,10 @@ ngx_mtd_sentinel_reply(void *data, ngx_int_t rc, ngx_mtd_reply_t *reply)
     if (sentinel->step == NGX_MTD_SENTINEL_REPLICAS) {
         ngx_mtd_sentinel_replica(sentinel);
     }
+
+    /* what was told of the master is told of no replica */
+
+    ngx_memzero(&sentinel->replica, sizeof(ngx_mtd_sentinel_replica_t));
 
     sentinel->step++;
 
@@ -698,7 +702,8 @@ ngx_mtd_sentinel_value(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
         break;
 
     case NGX_MTD_SENTINEL_FLAGS:
-        replica->up = (ngx_strnstr(text->data, "down", text->len) == NULL
+        replica->up = (text->len
+                       && ngx_strnstr(text->data, "down", text->len) == NULL
                        && ngx_strnstr(text->data, "disconnected", text->len)
                           == NULL);
         break;
@@ -756,9 +761,7 @@ ngx_mtd_sentinel_replica(ngx_mtd_sentinel_t *sentinel)
         }
     }
 
-    replica->len = 0;
-    replica->up = 0;
-    replica->linked = 0;
+    ngx_memzero(replica, sizeof(ngx_mtd_sentinel_replica_t));
 }
 
 
