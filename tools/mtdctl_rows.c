@@ -247,10 +247,6 @@ mtdctl_rows_cell_char(mtdctl_cell_e *state, int c, int *keep)
 {
     *keep = 1;
 
-    if (c == '\0') {
-        return "a NUL byte";
-    }
-
     if (c == '"') {
         switch (*state) {
 
@@ -282,7 +278,7 @@ mtdctl_rows_cell_char(mtdctl_cell_e *state, int c, int *keep)
         *state = MTDCTL_CELL_PLAIN;
     }
 
-    return NULL;
+    return (c == '\0') ? "a NUL byte" : NULL;
 }
 
 
