@@ -22,6 +22,9 @@
 #include "mtd_words.h"
 
 
+#define FUZZ_RUN           0xfe
+
+
 #define fuzz_check(condition, what)                                           \
     do {                                                                      \
         if (!(condition)) {                                                   \
@@ -80,6 +83,35 @@ fuzz_line(const uint8_t **data, size_t *size)
     }
 
     return line;
+}
+
+
+/* FUZZ_RUN and three bytes stand for many: how many, and which */
+
+static inline size_t
+fuzz_expand(u_char *to, size_t max, const uint8_t *data, size_t size)
+{
+    size_t  i, n, len;
+
+    for (i = 0, len = 0; i < size && len < max; i++) {
+
+        if (data[i] != FUZZ_RUN || size - i < 4) {
+            to[len++] = data[i];
+            continue;
+        }
+
+        n = data[i + 1] << 8 | data[i + 2];
+
+        if (n > max - len) {
+            n = max - len;
+        }
+
+        memset(to + len, data[i + 3], n);
+        len += n;
+        i += 3;
+    }
+
+    return len;
 }
 
 

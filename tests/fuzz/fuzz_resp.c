@@ -24,7 +24,6 @@
 #define FUZZ_ELEMENTS      2
 #define FUZZ_LINE          1022     /* the longest that is no text */
 #define FUZZ_LOG           65536
-#define FUZZ_RUN           0xfe
 #define FUZZ_INPUT         (3 * NGX_MTD_RESP_MAX)
 
 /* the texts of a reply, and a buffer that may have room for twice of one */
@@ -516,33 +515,6 @@ fuzz_command(const uint8_t *data, size_t size)
 }
 
 
-static size_t
-fuzz_expand(u_char *to, const uint8_t *data, size_t size)
-{
-    size_t  i, n, len;
-
-    for (i = 0, len = 0; i < size && len < FUZZ_INPUT; i++) {
-
-        if (data[i] != FUZZ_RUN || size - i < 4) {
-            to[len++] = data[i];
-            continue;
-        }
-
-        n = data[i + 1] << 8 | data[i + 2];
-
-        if (n > FUZZ_INPUT - len) {
-            n = FUZZ_INPUT - len;
-        }
-
-        memset(to + len, data[i + 3], n);
-        len += n;
-        i += 3;
-    }
-
-    return len;
-}
-
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -555,7 +527,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    len = fuzz_expand(input, data + 2, size - 2);
+    len = fuzz_expand(input, FUZZ_INPUT, data + 2, size - 2);
 
     whole = fuzz_feed(&fuzz_whole, fuzz_key, input, len, len, 0, 0);
     parts = fuzz_feed(&fuzz_parts, fuzz_key, input, len, 1 + data[0] * 16,
