@@ -360,6 +360,13 @@ ngx_mtd_resp_string(const redisReadTask *task, char *str, size_t len)
     } else if (len > NGX_MTD_RESP_LINE - 2) {
         resp->why = "a line in a reply is too long";
         return NULL;
+
+    } else if (memchr(str, CR, len) || memchr(str, LF, len)) {
+
+        /* an error is logged, and must not look like two */
+
+        resp->why = "a line in a reply has no proper end";
+        return NULL;
     }
 
     if (resp->element

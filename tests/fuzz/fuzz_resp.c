@@ -142,12 +142,26 @@ fuzz_key(void *data, u_char *key, size_t len)
 }
 
 
+/* what may stand in a log */
+
+static void
+fuzz_one_line(const ngx_mtd_value_t *value)
+{
+    fuzz_check((value->type != NGX_MTD_VALUE_STATUS
+                && value->type != NGX_MTD_VALUE_ERROR)
+               || (!memchr(value->text.data, '\r', value->text.len)
+                   && !memchr(value->text.data, '\n', value->text.len)),
+               "an end of a line in a line");
+}
+
+
 static void
 fuzz_element(void *data, ngx_uint_t depth, ngx_uint_t index,
     ngx_mtd_value_t *value)
 {
     fuzz_check(depth > 0, "an element of no array");
     fuzz_check(value->type <= NGX_MTD_VALUE_ARRAY, "type");
+    fuzz_one_line(value);
 
     fuzz_log(data, 'e', value->text.data, value->text.len,
              (long long) (depth * 100000 + index * 10 + value->type));
@@ -178,6 +192,7 @@ fuzz_reply(fuzz_log_t *log, const ngx_mtd_reply_t *reply, int nested)
         fuzz_check(reply->value[i].type != NGX_MTD_VALUE_ARRAY || nested,
                    "a nested array");
         fuzz_check(reply->value[i].text.len <= NGX_MTD_RESP_MAX, "length");
+        fuzz_one_line(&reply->value[i]);
 
         fuzz_log(log, types[reply->value[i].type], reply->value[i].text.data,
                  reply->value[i].text.len, reply->value[i].integer);
@@ -333,7 +348,10 @@ fuzz_value(fuzz_reader_t *r, int depth)
     if (type == '+' || type == '-') {
         end = memmem(r->pos, r->last - r->pos, "\r\n", 2);
 
-        if (end && end - r->pos > FUZZ_LINE) {
+        if (end && (end - r->pos > FUZZ_LINE
+                    || memchr(r->pos, '\n', end - r->pos)
+                    || memchr(r->pos, '\r', end - r->pos)))
+        {
             return 0;
         }
 

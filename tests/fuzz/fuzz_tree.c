@@ -91,6 +91,13 @@ fuzz_tree_value(const u_char **p, const u_char *last, int depth)
 
     if (node->type == '+' || node->type == '-') {
         node->text = line;
+
+        if (memchr(line.data, '\n', line.len)
+            || memchr(line.data, '\r', line.len))
+        {
+            return NULL;
+        }
+
         return node;
     }
 
