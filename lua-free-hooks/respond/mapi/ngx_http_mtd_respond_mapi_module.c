@@ -83,6 +83,7 @@ ngx_http_mtd_respond_mapi(ngx_http_request_t *r,
 {
     u_char               *p;
     ngx_str_t             body, type, *name;
+    ngx_uint_t            i, done;
     ngx_table_elt_t      *h;
     ngx_http_mtd_walk_t   walk;
 
@@ -104,15 +105,22 @@ ngx_http_mtd_respond_mapi(ngx_http_request_t *r,
     }
 
     walk.part = NULL;
+    done = 0;
 
     while ((h = ngx_http_mtd_next_header(r, &walk)) != NULL) {
 
-        for (name = ngx_http_mtd_respond_mapi_echoed; name->len; name++) {
+        for (i = 0; ngx_http_mtd_respond_mapi_echoed[i].len; i++) {
+            name = &ngx_http_mtd_respond_mapi_echoed[i];
 
-            if (h->key.len == name->len
-                && ngx_strncasecmp(h->key.data, name->data, name->len) == 0
-                && ngx_http_mtd_add_header(r, name, &h->value) == NULL)
+            if ((done & (1 << i)) || h->key.len != name->len
+                || ngx_strncasecmp(h->key.data, name->data, name->len) != 0)
             {
+                continue;
+            }
+
+            done |= 1 << i;
+
+            if (ngx_http_mtd_add_header(r, name, &h->value) == NULL) {
                 return NGX_DECLINED;
             }
         }
