@@ -13,6 +13,7 @@
 #include "fuzz_redis.h"
 #include "model.h"
 #include "mtd_canon.h"
+#include "mtd_words.h"
 
 
 #define FUZZ_BACKEND_CONNECTIONS  8
@@ -22,6 +23,7 @@
 typedef struct {
     int          fd;
     int          answered;
+    size_t       body;              /* that is still to come */
     size_t       len;
     char         buf[FUZZ_BACKEND_BUFFER];
 } fuzz_backend_t;
@@ -35,6 +37,8 @@ typedef struct {
     mtd_str_t    args;
     mtd_str_t    is;                /* decision and reason */
     mtd_str_t    identity;          /* hook and device */
+    mtd_str_t    line;              /* method and target, to variables */
+    size_t       length;            /* of the body */
     unsigned     hosts;
     unsigned     lengths;
     unsigned     good;              /* X-Device-Id that say so */
@@ -46,6 +50,8 @@ static int                   fuzz_backend_socket;
 static fuzz_backend_t        fuzz_backend[FUZZ_BACKEND_CONNECTIONS];
 static const mtd_profile_t  *fuzz_backend_profile;
 static int                   fuzz_backend_hostile;
+static int                   fuzz_backend_open;
+static size_t                fuzz_backend_requests;
 
 
 void
@@ -62,11 +68,20 @@ fuzz_backend_listen(const char *dir)
 
 
 void
-fuzz_backend_expect(const char *profile, int hostile)
+fuzz_backend_expect(const char *profile, int open, int hostile)
 {
     fuzz_backend_profile = mtd_profile_find((u_char *) profile,
                                             strlen(profile));
+    fuzz_backend_open = open;
     fuzz_backend_hostile = hostile;
+    fuzz_backend_requests = 0;
+}
+
+
+size_t
+fuzz_backend_seen(void)
+{
+    return fuzz_backend_requests;
 }
 
 
@@ -115,6 +130,23 @@ fuzz_request_line(fuzz_request_t *r, u_char *p, u_char *last)
 }
 
 
+static size_t
+fuzz_length(const mtd_str_t *value)
+{
+    size_t  i, n;
+
+    fuzz_check(value->len && value->len < 10, "length of a body");
+
+    for (i = 0, n = 0; i < value->len; i++) {
+        fuzz_check(value->data[i] >= '0' && value->data[i] <= '9',
+                   "length of a body");
+        n = n * 10 + (value->data[i] - '0');
+    }
+
+    return n;
+}
+
+
 static void
 fuzz_request_header(fuzz_request_t *r, u_char *p, u_char *last)
 {
@@ -148,6 +180,10 @@ fuzz_request_header(fuzz_request_t *r, u_char *p, u_char *last)
         fuzz_check(r->identity.data == NULL, "two identities");
         r->identity = value;
 
+    } else if (fuzz_is(&name, "x-line")) {
+        fuzz_check(r->line.data == NULL, "two lines");
+        r->line = value;
+
     } else if (fuzz_is(&name, "x-device-id")) {
         if (fuzz_is(&value, "good")) {
             r->good++;
@@ -159,12 +195,14 @@ fuzz_request_header(fuzz_request_t *r, u_char *p, u_char *last)
     } else if (fuzz_is(&name, "host")) {
         r->hosts++;
 
-    } else if (fuzz_is(&name, "content-length")
-               || fuzz_is(&name, "transfer-encoding"))
-    {
+    } else if (fuzz_is(&name, "content-length")) {
         r->lengths++;
+        r->length = fuzz_length(&value);
     }
 
+    /* a body is read to its end before it is sent */
+
+    fuzz_check(!fuzz_is(&name, "transfer-encoding"), "a body in chunks");
     fuzz_check(!fuzz_is(&name, "upgrade"), "an upgrade");
 
     for (stripped = fuzz_backend_profile->stripped; stripped->len; stripped++)
@@ -269,7 +307,39 @@ fuzz_request_device(fuzz_request_t *r)
 }
 
 
+/* one that lets a request pass; what of a record a hostile redis may say */
+
 static void
+fuzz_request_reason(const fuzz_request_t *r)
+{
+    int         reason;
+    mtd_str_t   text;
+
+    text.data = r->is.data + 6;
+    text.len = r->is.len - 6;
+
+    for (reason = 0; reason < MTD_REASON_N; reason++) {
+        if (mtd_reason_name(reason)->len == text.len
+            && memcmp(mtd_reason_name(reason)->data, text.data, text.len) == 0)
+        {
+            break;
+        }
+    }
+
+    fuzz_check(reason == MTD_REASON_OPEN_ENDPOINT
+               || reason == MTD_REASON_SECURED_ENOUGH
+               || (fuzz_backend_hostile
+                   && (reason == MTD_REASON_ADMIN_ALLOW
+                       || reason == MTD_REASON_IN_GRACE
+                       || reason == MTD_REASON_STALE_ALLOWED
+                       || reason == MTD_REASON_BYPASS
+                       || (reason == MTD_REASON_FAILURE_ALLOWED
+                           && fuzz_backend_open))),
+               "a reason that does not let it pass");
+}
+
+
+static size_t
 fuzz_request(char *head, char *last)
 {
     u_char                *p, *end;
@@ -292,17 +362,23 @@ fuzz_request(char *head, char *last)
 
     endpoint = fuzz_request_path(&r);
 
+    fuzz_check(r.line.len && r.line.len < (size_t) (last - head)
+               && memcmp(r.line.data, head, r.line.len) == 0
+               && memcmp(head + r.line.len, " HTTP/1.1\r\n", 11) == 0,
+               "another request was decided on");
+
     fuzz_check(r.hosts == 1, "no host, or two");
     fuzz_check(r.lengths < 2, "two lengths");
     fuzz_check(r.is.len > 6 && memcmp(r.is.data, "allow ", 6) == 0,
                "a request that was not allowed");
+    fuzz_request_reason(&r);
 
     if (fuzz_ends(&r.is, " open_endpoint")) {
         fuzz_check(endpoint->access == MTD_OPEN
                    || ((endpoint->flags & MTD_ENDPOINT_OPEN_OPTIONS)
                        && fuzz_is(&r.method, "options")),
                    "an endpoint that is not open");
-        return;
+        return r.length;
     }
 
     fuzz_check(endpoint->access == MTD_GATED, "an open endpoint is gated");
@@ -311,6 +387,19 @@ fuzz_request(char *head, char *last)
         fuzz_check(fuzz_ends(&r.is, " secured_enough"), "another reason");
         fuzz_request_device(&r);
     }
+
+    return r.length;
+}
+
+
+/* what is behind a body would be a request that nobody has seen */
+
+static void
+fuzz_backend_body(fuzz_backend_t *b, size_t n)
+{
+    fuzz_check(n <= b->body, "bytes behind a request");
+
+    b->body -= n;
 }
 
 
@@ -330,9 +419,11 @@ fuzz_backend_answer(fuzz_backend_t *b)
         return;
     }
 
-    fuzz_request(b->buf, end + 2);
-
+    b->body = fuzz_request(b->buf, end + 2);
     b->answered = 1;
+    fuzz_backend_requests++;
+
+    fuzz_backend_body(b, b->buf + b->len - (end + 4));
     (void) send(b->fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
 }
 
@@ -364,8 +455,6 @@ fuzz_backend_serve(void)
             busy = 1;
         }
 
-        /* a body is of no interest */
-
         if (b->answered) {
             b->len = 0;
         }
@@ -376,7 +465,10 @@ fuzz_backend_serve(void)
             b->len += n;
             busy = 1;
 
-            if (!b->answered) {
+            if (b->answered) {
+                fuzz_backend_body(b, n);
+
+            } else {
                 fuzz_backend_answer(b);
             }
 

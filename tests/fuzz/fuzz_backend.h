@@ -10,9 +10,16 @@
 
 void fuzz_backend_listen(const char *dir);
 
-/* what is allowed only by what a hostile redis says is no finding */
+/*
+ * What is allowed only by what a hostile redis says is no finding.  open:
+ * without redis all is allowed.
+ */
 
-void fuzz_backend_expect(const char *profile, int hostile);
+void fuzz_backend_expect(const char *profile, int open, int hostile);
+
+/* requests since then, all of them answered */
+
+size_t fuzz_backend_seen(void);
 
 /*
  * 1 if there was something to do.  Ends the program if a request comes that
