@@ -14,14 +14,19 @@ modules-path =	$(shell $(NGINX) -V 2>&1 \
 			| sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
 
-.PHONY:	all deps tools install static test chaos unit lint demo run bench \
-	matrix fuzz coverage differential clean FORCE
+.PHONY:	all deps browser tools install static test chaos unit lint demo run \
+	bench matrix fuzz coverage differential clean FORCE
 .DELETE_ON_ERROR:
 
 all: build/$(GATE).so tools
 
 deps:
 	@tests/tools/deps.sh
+
+# of 300 MB, and only tests look at pages
+
+browser: | deps
+	@tests/tools/deps.sh chromium
 
 tools: | deps
 	@$(MAKE) --no-print-directory -C tools BUILD=$(CURDIR)/build/tools
@@ -34,10 +39,10 @@ install: all
 static: | deps
 	@tests/tools/static-nginx.sh
 
-test: all build/$(EXAMPLE).so static
+test: all build/$(EXAMPLE).so static browser
 	@tests/tools/run-tests.sh
 
-chaos: all static
+chaos: all static browser
 	MTD_CHAOS=1 MTDCTL=$(CURDIR)/$(MTDCTL) prove tests/scenarios
 
 unit: build/$(GATE)/objs/Makefile | deps
