@@ -20,11 +20,14 @@ our @EXPORT = qw(
     $dir slurp spew wait_for
     redis redis_start redis_stop redis_signal redis_load device commands
     backend records
-    gate gate_signal gate_stop master workers alive alerts error_log access_log
+    gate gated gate_reload gate_fresh gate_signal gate_stop master workers alive
+    alerts error_log access_log
     ask answer get status stores trusted per_worker
     client client_start client_stop total figures
     chaos
 );
+
+our @EXPORT_OK = qw(decided told);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $nginx = $ENV{MTD_NGINX} || qx(sh -c 'command -v nginx') || '/usr/sbin/nginx';
@@ -389,6 +392,54 @@ sub gate {
 }
 
 
+# http of a server that knows devices by ?device= and says what it has decided,
+# by what, and as which worker; of mtd_redis, and what else there is to be
+
+sub gated {
+    my ($store, %o) = @_;
+    my ($listen, $policy, $more) = map { $_ // '' } @o{qw(listen policy more)};
+
+    return <<"END";
+mtd_redis r { $store }
+mtd_policy p { $policy }
+server {
+    listen unix:$dir/gate.sock $listen;
+    mtd p store=r; mtd_profile generic; mtd_identify value;
+    mtd_value \$arg_device kind=serial;
+    add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    add_header X-Lookup "\$mtd_lookup" always;
+    add_header X-Pid \$pid always;
+    location / { empty_gif; }
+    location = /status { mtd_status; }
+    $more
+}
+END
+}
+
+
+# returns when there are none but new workers, of those that are to stay
+
+sub gate_reload {
+    my (%conf) = @_;
+    my %old = map { $_ => 1 } workers();
+    my $n = $conf{workers} || 2;
+
+    gate(%conf, reload => 1);
+    wait_for(sub { my @w = workers(); @w == $n && !grep { $old{$_} } @w })
+        or die 'the workers are the old ones';
+
+    return keys %old;
+}
+
+
+# ... and the log is empty
+
+sub gate_fresh {
+    spew("$dir/logs/error.log", '');
+    return gate_reload(@_);
+}
+
+
 sub master {
     my ($pid) = slurp("$dir/nginx.pid") =~ /^(\d+)\n/;
     return $pid;
@@ -490,6 +541,31 @@ sub get {
                       . "Connection: close\r\n"
                       . join('', map { "$_\r\n" } @{ $o{headers} || [] })
                       . "\r\n");
+}
+
+
+# what a server of gated() decides on a device, at a link or a new one, and
+# where it knew that from
+
+sub decided {
+    my $answer = asked_about(@_) or return 'no answer';
+    return $answer->{'x-is'};
+}
+
+
+sub told {
+    my $answer = asked_about(@_) or return 'no answer';
+    return "$answer->{'x-is'} $answer->{'x-lookup'}";
+}
+
+
+sub asked_about {
+    my ($device, $link) = @_;
+    my $target = "/x?device=$device";
+
+    return $link ? ask($link, "GET $target HTTP/1.1\r\n"
+                              . "Host: mail.example.com\r\n\r\n")
+                 : get($target);
 }
 
 

@@ -19,7 +19,8 @@ use POSIX ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-    port server sentinel cluster known cluster_do gate_user child seen ask_worker worker_links held
+    port server sentinel cluster known cluster_do gate_user child seen
+    worker_links held
 );
 
 my $owner = $$;
@@ -357,17 +358,6 @@ sub worker_links {
     my %is = map { $_ => 1 } workers();
 
     return { map { $_ => $links{$_} } grep { $is{$_} } keys %links };
-}
-
-
-# what is decided on a device
-
-sub ask_worker {
-    my ($link, $device) = @_;
-    my $answer = ask($link, "GET /x?device=$device HTTP/1.1\r\nHost: a\r\n\r\n")
-        or return 'no answer';
-
-    return $answer->{'x-is'};
 }
 
 

@@ -8,7 +8,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -86,7 +86,8 @@ for (['renamed', $unknown, [qw(RENAME DEVICE mtd:device:x)]],
     $id++;
     device($id);
     device('bad', threat => 'highSeverity');
-    ok(wait_for(sub { 2 == grep { told($_, $id) eq "$good HIT" } @workers }),
+    ok(wait_for(sub { 2 == grep { told($id, $_) eq "$good HIT" }
+                                @at{@workers} }),
        "$name: known by both");
 
     for my $step (@steps) {
@@ -96,14 +97,15 @@ for (['renamed', $unknown, [qw(RENAME DEVICE mtd:device:x)]],
         ref $step eq 'CODE' ? $step->() : redis(map { $key{$_} // $_ } @$step);
     }
 
-    ok(wait_for(sub { 2 == grep { told($_, $id) =~ /^\Q$expected\E / }
-                                @workers }, 3),
-       "... then: $expected") or diag(map { told($_, $id) . "\n" } @workers);
+    ok(wait_for(sub { 2 == grep { told($id, $_) =~ /^\Q$expected\E / }
+                                @at{@workers} }, 3),
+       "... then: $expected")
+        or diag(map { told($id, $_) . "\n" } @at{@workers});
 }
 
 is_deeply([sort(workers())], \@workers, 'no worker has ended');
 device("damaged$_", threat => '?') for @workers;
-is(told($_, "damaged$_"), "$missing MISS", 'damaged') for @workers;
+is(told("damaged$_", $at{$_}), "$missing MISS", 'damaged') for @workers;
 is(scalar(() = error_log() =~ /only counted for a minute/g), 1,
    'both workers had one warning between them');
 is(alerts(), '', 'nothing is wrong');
@@ -122,7 +124,7 @@ sub refused {
 
     while (time - $start < 0.3) {
         for my $pid (@workers) {
-            my $is = told($pid, 'none');
+            my $is = told('none', $at{$pid});
 
             next if $is =~ /^block (?:store_unavailable|unknown_device) /;
             fail("is $is");
@@ -132,28 +134,7 @@ sub refused {
 }
 
 
-sub told {
-    my ($pid, $device) = @_;
-    my $answer = ask($at{$pid}, "GET /x?device=$device HTTP/1.1\r\n"
-                                . "Host: mail.example.com\r\n\r\n");
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; fresh 1h; unknown 100ms; }
-mtd_policy p { store_failure block; }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    add_header X-Pid \$pid always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; zone 1m; fresh 1h;"
+                 . ' unknown 100ms;', policy => 'store_failure block;');
 }

@@ -34,7 +34,7 @@ END
     $ENV{MTD_NGINX} = "$dir_of_clock/nginx";
 }
 
-use Gate;
+use Gate qw(:DEFAULT told);
 use Test::More;
 
 die "no libfaketime, tests/tools/deps.sh installs it\n" if !$library;
@@ -132,27 +132,10 @@ sub date {
 }
 
 
-sub told {
-    my $answer = get("/x?device=$_[0]");
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
 sub connects { return status()->{stores}{r}{counters}{connects} }
 
 
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; fresh 1h; unknown 1h; }
-mtd_policy p { max_age 7d; }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; zone 1m; fresh 1h;"
+                 . ' unknown 1h;', policy => 'max_age 7d;');
 }

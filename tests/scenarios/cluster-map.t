@@ -9,7 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT decided);
 use Servers;
 use Test::More;
 
@@ -44,7 +44,7 @@ my $worker = wait_for(sub { (workers())[0] });
 
 ok(wait_for(sub { did($worker) =~ /connects/ }), 'the worker asks for the map');
 unlike(did($worker), qr/waits/, '... and has waited for nothing before');
-ok(wait_for(sub { told() eq 'block unknown_device' }), 'the map is used');
+ok(wait_for(sub { decided("d$n") eq 'block unknown_device' }), 'the map is used');
 
 
 # a slot moves to who has no address, as its old owner says; just now the map
@@ -62,8 +62,8 @@ $to->do(qw(CLUSTER SETSLOT), $slot, 'IMPORTING', $from->{id});
 $_->do(qw(CLUSTER SETSLOT), $slot, 'NODE', $to->{id}) for $to, $from;
 like(eval { $from->do('GET', "mtd:alias:serial:d$n") } // $@,
      qr/MOVED $slot to\.7:/, 'a slot moves to a name');
-is(told(), 'block store_unavailable', '... which leads nowhere');
-ok(wait_for(sub { told() eq 'block unknown_device' }, SOON),
+is(decided("d$n"), 'block store_unavailable', '... which leads nowhere');
+ok(wait_for(sub { decided("d$n") eq 'block unknown_device' }, SOON),
    '... but to a new map');
 
 
@@ -72,9 +72,9 @@ ok(wait_for(sub { told() eq 'block unknown_device' }, SOON),
 my $lookups = lookups();
 
 cmp_ok($lookups, '>', 0, 'lookups are counted in the zone');
-reload('cluster on; fresh 2h;');
+gate_reload(workers => 1, http => http('cluster on; fresh 2h;'));
 cmp_ok(lookups(), '>=', $lookups, '... which a reload keeps');
-reload('');
+gate_reload(workers => 1, http => http(''));
 is(lookups(), 0, '... unless it is a cluster no more');
 
 is(alerts(), '', 'nothing is wrong');
@@ -85,28 +85,7 @@ done_testing();
 sub http {
     my ($more) = @_;
 
-    return <<"END";
-mtd_redis r { server ${\ $masters[0]->at }; unknown 1ms; stale 3h; $more }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
-}
-
-
-sub reload {
-    my ($more) = @_;
-    my %old = map { $_ => 1 } workers();
-
-    gate(reload => 1, workers => 1, http => http($more));
-    wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
-        or die 'the worker is the old one';
+    return gated("server ${\ $masters[0]->at }; unknown 1ms; stale 3h; $more");
 }
 
 
@@ -128,13 +107,6 @@ sub asked {
            =~ /calls=(\d+)/ ? $1 : 0) for @masters;
 
     return $n;
-}
-
-
-sub told {
-    my $answer = get("/x?device=d$n") or return 'no answer';
-
-    return $answer->{'x-is'};
 }
 
 

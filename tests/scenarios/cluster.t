@@ -397,7 +397,7 @@ sub told_of {
     my ($device) = @_;
     my ($link) = values %$links;
 
-    return ask_worker($link, $device);
+    return Gate::decided($device, $link);
 }
 
 
@@ -406,9 +406,9 @@ sub told_of {
 sub decided {
     my ($n, $want) = @_;
 
-    return !grep { ask_worker($_, "d$n") !~ /^$want$/ } values %$links
+    return !grep { Gate::decided("d$n", $_) !~ /^$want$/ } values %$links
         if !ref $want;
-    return !grep { ask_worker($_, "d$n") !~ $want } values %$links;
+    return !grep { Gate::decided("d$n", $_) !~ $want } values %$links;
 }
 
 

@@ -184,16 +184,13 @@ ok(waiting('kept'), 'and of the other nothing');
 ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear again');
 redis('HSET', 'mtd:device:kept', threat => 'secured');
 $open{old} = waits('old', '/hang?device=kept');
-my %old = map { $_ => 1 } workers();
-gate(reload => 1, gate_conf());
-ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
-   'the workers are new');
+my @old = gate_reload(gate_conf());
 ok(waiting('old'), 'its request goes on');
 redis('HSET', 'mtd:device:kept', threat => 'highSeverity');
 like(rest('old'), qr/X-Is: remediate threat_level/, '... until the change');
 close delete $open{kept};
 
-ok(wait_for(sub { !grep { alive($_) } keys %old }), 'the old workers end');
+ok(wait_for(sub { !grep { alive($_) } @old }), 'the old workers end');
 
 
 # many Pings at once

@@ -18,19 +18,9 @@ device('cold');
 device('warm');
 
 gate(connections => 20000, main => 'worker_rlimit_nofile 20000;',
-     http => <<"END");
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 60s; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock backlog=16384;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-    location = /waiting { mtd off; stub_status; }
-}
-END
+     http => gated("server unix:$dir/redis.sock; zone 1m; timeout 60s;",
+                   listen => 'backlog=16384',
+                   more => 'location = /waiting { mtd off; stub_status; }'));
 
 ok(wait_for(sub { 2 == grep { $_->{trusted} } values %{ stores('r') } }),
    'both workers hear of changes');

@@ -14,16 +14,11 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use lib "$FindBin::Bin/../lib";
 use Gate;
-use POSIX ();
+use Servers qw(child port);
 use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
 use Test::More;
 
 use constant { CLIENTS => 4, REQUESTS => chaos(2_000, 250_000) };
-
-my $owner = $$;
-my @children;
-
-END { kill KILL => @children if $$ == $owner }
 
 redis_start(sub {
     device("good$_") for 0 .. 99;
@@ -47,7 +42,7 @@ my $before = descriptors();
 
 # redis answers late, now and then, and tells of changes all the time
 
-child(sub {
+my $busy = child(sub {
     my $n = 0;
 
     for (;;) {
@@ -73,8 +68,8 @@ for (map { split /\n/, slurp("$dir/client.$_") } 1 .. CLIENTS) {
     $sum{$name} += $n;
 }
 
-kill KILL => $children[0];
-waitpid $children[0], 0;
+kill KILL => $busy;
+waitpid $busy, 0;
 
 is($sum{wrong} // 0, 0, 'who stayed had the right answer')
     or diag(grep { /^wrong:/ } map { slurp("$dir/client.$_") } 1 .. CLIENTS);
@@ -140,29 +135,6 @@ server {
     location = /status { mtd_status; }
 }
 END
-}
-
-
-# a port that was free a moment ago
-
-sub port {
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die $!;
-    return $listen->sockport;
-}
-
-
-sub child {
-    my ($code) = @_;
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        $code->();
-        POSIX::_exit(0);
-    }
-
-    push @children, $pid;
-    return $pid;
 }
 
 

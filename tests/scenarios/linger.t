@@ -9,7 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Scripted;
 use Test::More;
 
@@ -68,19 +68,7 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h;");
 }
 
 
@@ -130,12 +118,4 @@ sub knows {
 sub turned {
     my ($device) = @_;
     return wait_for(sub { told($device) =~ /^remediate threat_level / });
-}
-
-
-sub told {
-    my ($device) = @_;
-    my $answer = get("/x?device=$device") or return 'nothing';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
 }

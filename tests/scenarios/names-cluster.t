@@ -7,7 +7,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT decided);
 use Names;
 use Servers;
 use Test::More;
@@ -49,11 +49,11 @@ my $slot = slot($n);
 
 prepare($one, $two, $slot);
 like(refusal($one, $n), qr/ASK $slot B\.Test:$two->{port}/, 'ASK tells a name');
-is(told("d$n"), 'allow secured_enough', '... which is followed');
+is(decided("d$n"), 'allow secured_enough', '... which is followed');
 finish($one, $two, $slot);
 like(refusal($one, $n), qr/MOVED $slot B\.Test:$two->{port}/,
      'MOVED tells a name');
-is(told("d$n"), 'allow secured_enough', '... which is followed');
+is(decided("d$n"), 'allow secured_enough', '... which is followed');
 
 
 # ... and to one that it does not know yet
@@ -68,10 +68,10 @@ ok(announced($four, 'a.test', 'B.Test', 'c.test') && announced($two, 'd.test'),
    'a fourth master');
 names(%ip, 'd.test' => '127.0.0.1');
 prepare($two, $four, $slot);
-is(told("d$n"), 'allow secured_enough', '... a slot is on its way to it');
+is(decided("d$n"), 'allow secured_enough', '... a slot is on its way to it');
 is(scalar @{ addresses() }, 3, '... but it is none yet');
 finish($two, $four, $slot);
-is(told("d$n"), 'allow secured_enough', '... the slot is there');
+is(decided("d$n"), 'allow secured_enough', '... the slot is there');
 ok(wait_for(sub { @{ addresses() } == 4 && trusted('r') == 2 }),
    '... and it has joined');
 
@@ -82,7 +82,7 @@ $four->do(qw(CONFIG SET cluster-announce-hostname), '');
 ok(wait_for(sub { $one->do('CLUSTER', 'SLOTS')
                   and grep { $_->[2][0] eq '?' } @{ $one->do('CLUSTER', 'SLOTS') } },
             20), 'one has no name');
-gate_fresh(http($resolver, $one->at));
+gate_fresh(http => http($resolver, $one->at));
 ok(wait_for(sub { right(0 .. DEVICES - 1) && trusted('r') == 2 }),
    '... and is found nonetheless');
 is_deeply(addresses(), [ sort map { $_->at } @masters, $four ], '... all of them');
@@ -100,7 +100,7 @@ prepare($one, $four, slot($k));
 finish($one, $four, slot($k));
 like(refusal($one, $k), qr/MOVED ${\ slot($k) } \?:$four->{port}/,
      'MOVED to one without a name');
-is(told("d$k"), 'allow secured_enough', '... is followed at once');
+is(decided("d$k"), 'allow secured_enough', '... is followed at once');
 with_names(sub {
     is(mtdctl('device', 'set', "d$k", 'os=x'), 0, '... by mtdctl, too');
 });
@@ -111,13 +111,13 @@ ok(announced($one, 'd.test'), 'it has a name again');
 # a name that leads nowhere: the devices of this master only
 
 names(map { $_ => $ip{$_} } qw(a.test b.test));
-gate_fresh(http($resolver, $one->at));
-ok(wait_for(sub { told('d' . (grep { owner($_) == $two } 0 .. DEVICES - 1)[0])
+gate_fresh(http => http($resolver, $one->at));
+ok(wait_for(sub { decided('d' . (grep { owner($_) == $two } 0 .. DEVICES - 1)[0])
                   eq 'allow secured_enough' }), 'others are found');
 
 my @lost = grep { owner("x$_") == $three } 0 .. 60;
 
-ok(wait_for(sub { told("x$lost[0]") eq 'block store_unavailable' }),
+ok(wait_for(sub { decided("x$lost[0]") eq 'block store_unavailable' }),
    '... those of whom has no address are refused');
 ok(wait_for(sub { error_log() =~ /c\.test could not be resolved \(3: / }),
    '... it is logged');
@@ -130,16 +130,16 @@ ok(wait_for(sub { attempts() - $tried >= 200 }, 60), '... 200 attempts later');
 cmp_ok(asked_for('^c\.test$') - $asked, '<', 50,
        '... it was not asked for at each');
 names(%ip, 'd.test' => '127.0.0.1');
-ok(wait_for(sub { told("x$lost[0]") eq 'block unknown_device'
+ok(wait_for(sub { decided("x$lost[0]") eq 'block unknown_device'
                   && trusted('r') == 2 }), '... until it has one');
 
 
 # nobody to ask
 
-gate_fresh(http('', $one->at));
+gate_fresh(http => http('', $one->at));
 ok(wait_for(sub { error_log() =~ /\[error\].*redis c\.test:$three->{port} is unavailable \(data\): without a "resolver".*: c\.test/ }),
    'without a resolver: logged');
-is(told("x$lost[0]"), 'block store_unavailable', '... and refused');
+is(decided("x$lost[0]"), 'block store_unavailable', '... and refused');
 
 is(alerts(), '', 'nothing is wrong');
 
@@ -150,34 +150,10 @@ sub http {
     my ($resolver, @seeds) = @_;
     my $servers = join ' ', map { "server $_;" } @seeds;
 
-    return <<"END";
-$resolver
-mtd_redis r {
-    cluster on; $servers zone 1m; fresh 1ms; stale 2ms; ttl 1d; unknown 1ms;
-    timeout 2s;
-}
-mtd_redis away { server unix:$dir/nobody.sock; zone 256k; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p store=r; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
-}
-
-
-sub gate_fresh {
-    my ($http) = @_;
-    my %old = map { $_ => 1 } workers();
-
-    open my $log, '>', "$dir/logs/error.log" or die $!;
-    gate(reload => 1, http => $http);
-    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
-        or die 'the workers are the old ones';
+    return "$resolver\n"
+           . "mtd_redis away { server unix:$dir/nobody.sock; zone 256k; }\n"
+           . gated("cluster on; $servers zone 1m; fresh 1ms; stale 2ms; ttl 1d;"
+                   . ' unknown 1ms; timeout 2s;');
 }
 
 
@@ -191,15 +167,8 @@ sub announced {
 }
 
 
-sub told {
-    my $answer = get("/x?device=$_[0]") or return 'no answer';
-
-    return $answer->{'x-is'};
-}
-
-
 sub attempts { return status()->{stores}{away}{counters}{failures} }
-sub right { return !grep { told("d$_") ne 'allow secured_enough' } @_ }
+sub right { return !grep { decided("d$_") ne 'allow secured_enough' } @_ }
 
 
 sub slot {

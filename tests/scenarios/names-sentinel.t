@@ -8,7 +8,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT decided);
 use Names;
 use Servers;
 use Test::More;
@@ -36,7 +36,7 @@ is_deeply($sentinel->do(qw(SENTINEL GET-MASTER-ADDR-BY-NAME mymaster)),
           [ 'one.test', $one->{port} ], '... and tells names');
 
 gate(http => http($resolver, ''));
-ok(wait_for(sub { told('good') eq 'allow secured_enough' }), 'it is found');
+ok(wait_for(sub { decided('good') eq 'allow secured_enough' }), 'it is found');
 ok(wait_for(sub { trusted('r') == 2 }), '... and tells of changes');
 is(node()->{role}, 'master', '... the master');
 is(node()->{address}, $one->at, '... by its address');
@@ -51,9 +51,9 @@ names();
 sleep 6;
 is(counter('connects'), $connects, 'what is connected is left alone');
 $one->do(qw(CLIENT KILL TYPE normal SKIPME yes));
-ok(wait_for(sub { told('stranger') eq 'block store_unavailable' }),
+ok(wait_for(sub { decided('stranger') eq 'block store_unavailable' }),
    'no such name: unknown devices are refused');
-like(told('good'), qr/^allow /, '... known ones are known');
+like(decided('good'), qr/^allow /, '... known ones are known');
 ok(wait_for(sub { error_log()
                   =~ /one\.test could not be resolved \(3: Host not found\)/ }),
    '... logged');
@@ -73,11 +73,11 @@ sleep 0.5;
 
 my $start = time;
 
-is(told('stranger'), 'block store_unavailable', 'no answer');
-like(told('good'), qr/^allow /, '...');
+is(decided('stranger'), 'block store_unavailable', 'no answer');
+like(decided('good'), qr/^allow /, '...');
 cmp_ok(time - $start, '<', 0.3, '... is not waited for');
 names(%ip);
-ok(wait_for(sub { told('stranger') eq 'block unknown_device' }),
+ok(wait_for(sub { decided('stranger') eq 'block unknown_device' }),
    'it is back, and found');
 ok(wait_for(sub { trusted('r') == 2 }), '... and trusted');
 
@@ -88,12 +88,12 @@ ok(wait_for(sub { replicas('two.test') }, 30), 'the replica is there');
 ok(wait_for(sub { eval { $sentinel->do(qw(SENTINEL FAILOVER mymaster)) } }, 30),
    'a failover');
 ok(wait_for(sub { node() && node()->{address} eq $two->at
-                  && told('good') eq 'allow secured_enough' }, 30),
+                  && decided('good') eq 'allow secured_enough' }, 30),
    '... is followed');
 like(error_log(), qr/the master is now at two\.test:$two->{port}, says/,
      '... by its name');
 $two->do('HSET', 'mtd:device:good', 'threat', 'highSeverity');
-ok(wait_for(sub { told('good') eq 'remediate threat_level' }),
+ok(wait_for(sub { decided('good') eq 'remediate threat_level' }),
    '... and believed');
 ok(wait_for(sub { trusted('r') == 2 }), '... and tells of changes');
 
@@ -101,13 +101,13 @@ ok(wait_for(sub { trusted('r') == 2 }), '... and tells of changes');
 # a replica, and the master while the replica's name leads nowhere
 
 ok(wait_for(sub { replicas('one.test') }, 30), 'the other one is the replica');
-fresh(http($resolver, 'read replica;'));
+gate_fresh(http => http($resolver, 'read replica;'));
 ok(wait_for(sub { node()->{role} eq 'replica'
-                  && told('good') eq 'remediate threat_level' }),
+                  && decided('good') eq 'remediate threat_level' }),
    'the replica is read');
 is(node()->{address}, $one->at, '... by its name');
 names('two.test' => '127.0.0.1');
-fresh(http($resolver, 'read replica;'));
+gate_fresh(http => http($resolver, 'read replica;'));
 ok(wait_for(sub { node()->{role} eq 'master'
                   && node()->{address} eq $two->at }),
    'its name is gone: the master is read');
@@ -116,11 +116,11 @@ names(%ip);
 
 # nobody to ask: said once for each worker, refused, and no harm done
 
-fresh(http('', ''));
-ok(wait_for(sub { told('stranger') eq 'block store_unavailable' }),
+gate_fresh(http => http('', ''));
+ok(wait_for(sub { decided('stranger') eq 'block store_unavailable' }),
    'without a resolver: refused');
 sleep 1;
-is(told('stranger'), 'block store_unavailable', '... still');
+is(decided('stranger'), 'block store_unavailable', '... still');
 
 my @lines = error_log() =~ /^.*\[error\].*without a "resolver".*$/mg;
 
@@ -132,7 +132,7 @@ like($lines[0], qr/redis mymaster is unavailable \(data\): .*: two\.test/,
 # the same, though something else was wrong before
 
 $sentinel->signal('STOP');
-fresh(http('', ''));
+gate_fresh(http => http('', ''));
 ok(wait_for(sub { error_log() =~ /no Sentinel tells where it is/ }),
    'no Sentinel answers');
 $sentinel->signal('CONT');
@@ -158,43 +158,10 @@ done_testing();
 sub http {
     my ($resolver, $more) = @_;
 
-    return <<"END";
-$resolver
-mtd_redis r {
-    sentinel mymaster ${\ $sentinel->at }; zone 1m; fresh 1h; stale 2h;
-    unknown 1ms; timeout 2s; $more
-}
-mtd_redis away { server unix:$dir/nobody.sock; zone 256k; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p store=r; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
-}
-
-
-# other workers, and an empty log
-
-sub fresh {
-    my ($http) = @_;
-    my %old = map { $_ => 1 } workers();
-
-    open my $log, '>', "$dir/logs/error.log" or die $!;
-    gate(reload => 1, http => $http);
-    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
-        or die 'the workers are the old ones';
-}
-
-
-sub told {
-    my $answer = get("/x?device=$_[0]") or return 'no answer';
-
-    return $answer->{'x-is'};
+    return "$resolver\n"
+           . "mtd_redis away { server unix:$dir/nobody.sock; zone 256k; }\n"
+           . gated("sentinel mymaster ${\ $sentinel->at }; zone 1m; fresh 1h;"
+                   . " stale 2h; unknown 1ms; timeout 2s; $more");
 }
 
 

@@ -9,7 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Scripted;
 use Test::More;
 
@@ -22,8 +22,8 @@ ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes');
 my %links = per_worker();
 my ($one, $two) = sort keys %links;
 
-is(told($one), 'allow secured_enough MISS', 'asked for');
-is(told($two), 'allow secured_enough HIT', '... and known to both');
+is(told('d', $links{$one}), 'allow secured_enough MISS', 'asked for');
+is(told('d', $links{$two}), 'allow secured_enough HIT', '... and known to both');
 
 # the reply to one is on its way when the device changes, and comes when the
 # change has been heard of by both, by itself, by the other alone; or what
@@ -53,14 +53,15 @@ for my $case (map { my $key = $_; map { [$key, $_] } 'all', $one, $two }
                                   : "set mtd:$key e");
     ok(wait_for(sub { counter('invalidations') == $heard }),
        "... of the change $who knows");
-    is(told($two), 'remediate threat_level MISS', '... the other asks')
+    is(told('d', $links{$two}), 'remediate threat_level MISS',
+       '... the other asks')
         if $hears ne $one;
 
     script('release');
 
     is(answer($links{$one})->{'x-is'}, 'remediate threat_level',
        '... the reply that comes then is void');
-    like(told($_), qr/^remediate threat_level (?:HIT|MISS)$/,
+    like(told('d', $links{$_}), qr/^remediate threat_level (?:HIT|MISS)$/,
          '... and not kept') for $one, $two, $one;
     is(counter('voided'), $voided + 1, '... which is counted');
 }
@@ -70,7 +71,8 @@ for my $case (map { my $key = $_; map { [$key, $_] } 'all', $one, $two }
 
 script('to all', 'clear', 'hset mtd:device:d threat secured',
        'set mtd:alias:serial:d d');
-is(told($_), 'allow secured_enough ' . ($_ eq $one ? 'MISS' : 'HIT'), 'known')
+is(told('d', $links{$_}),
+   'allow secured_enough ' . ($_ eq $one ? 'MISS' : 'HIT'), 'known')
     for $one, $two;
 script('rule GET mtd:alias:serial:d * hold', 'tell mtd:alias:serial:d');
 
@@ -113,21 +115,8 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    add_header X-Pid \$pid always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-    location = /waiting { mtd off; stub_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; zone 1m; timeout 20s; fresh 1h;",
+                 more => 'location = /waiting { mtd off; stub_status; }');
 }
 
 
@@ -137,16 +126,6 @@ sub asks {
     print { $links{$pid} } "GET /x?device=d HTTP/1.1\r\n"
                            . "Host: mail.example.com\r\n\r\n";
     $links{$pid}->flush;
-}
-
-
-sub told {
-    my ($pid) = @_;
-
-    asks($pid);
-    my $answer = answer($links{$pid}) or die 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
 }
 
 

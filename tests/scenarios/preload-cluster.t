@@ -24,20 +24,8 @@ $_->do('ACL', 'SETUSER', 'gate', '+scan') for @masters;
 
 my $servers = join ' ', map { 'server ' . $_->at . ';' } @masters;
 
-gate(http => <<"END");
-mtd_redis r { cluster on; $servers zone 1m; timeout 10s; fresh 1h;
-              user gate; password file:$dir/password; preload on; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+gate(http => gated("cluster on; $servers zone 1m; timeout 10s; fresh 1h;"
+                   . " user gate; password file:$dir/password; preload on;"));
 
 ok(wait_for(sub { preload('done') }, 60), 'it is done') or diag(error_log());
 

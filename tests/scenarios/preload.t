@@ -9,7 +9,7 @@ use warnings;
 use Digest::SHA qw(hmac_sha256_hex);
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -296,19 +296,7 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; timeout 10s; $conf{more} }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; timeout 10s; $conf{more}");
 }
 
 
@@ -358,14 +346,6 @@ sub change {
 }
 
 
-sub told {
-    my ($device) = @_;
-    my $answer = get("/x?device=$device") or return 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
 sub all {
     my ($n) = @_;
     return client('gate', '-c', 8, '-n', $n, '-t', '/x?device=', '-k', 'X-Is',
@@ -404,12 +384,9 @@ sub scans {
 
 
 sub renewed {
-    my %old = map { $_ => 1 } workers();
+    my @old = gate_reload(http => http());
 
-    gate(reload => 1, http => http());
-    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
-        or die 'the workers are not new';
-    wait_for(sub { !grep { alive($_) } keys %old }) or die 'the old ones stay';
+    wait_for(sub { !grep { alive($_) } @old }) or die 'the old ones stay';
 }
 
 

@@ -7,9 +7,8 @@ use strict;
 use warnings;
 
 use FindBin;
-use IO::Socket::UNIX;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -20,23 +19,11 @@ my $kills = $ENV{MTD_KILLS} || chaos(50, 1000);
 
 redis_start(sub { device("d$_") for 0 .. DEVICES - 1 });
 
-gate(http => <<"END");
-access_log off;
-error_log $dir/logs/error.log crit;
-keepalive_timeout 1h;
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; fresh 1h; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    add_header X-Pid \$pid always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+my $more = "access_log off; error_log $dir/logs/error.log crit;"
+           . " keepalive_timeout 1h;\n";
+
+gate(http => $more . gated("server unix:$dir/redis.sock; zone 1m; timeout 10s;"
+                           . ' fresh 1h;'));
 
 ok(wait_for(sub { trusted('r') == 2 }), 'both workers hear of changes');
 
@@ -50,11 +37,12 @@ is(scalar @pids, 2, 'there are connections to both workers');
 my %now = map { ("d$_" => 'secured') } 0 .. DEVICES - 1;
 
 for my $device (sort keys %now) {
-    told($_, $device) for @pids;
+    told($device, $links{$_}) for @pids;
 }
 
-is(scalar(grep { told($pids[$_ % 2], "d$_") eq 'allow secured_enough HIT' }
-               0 .. DEVICES - 1), DEVICES, 'each device is known');
+is(scalar(grep { told("d$_", $links{ $pids[$_ % 2] })
+                 eq 'allow secured_enough HIT' } 0 .. DEVICES - 1), DEVICES,
+   'each device is known');
 
 # changes, one after the other, under load
 
@@ -101,7 +89,7 @@ for my $n (1 .. $kills) {
     my $device = 'd' . $n % DEVICES;
 
     redis('HSET', "mtd:device:$device", 'threat', 'secured');
-    wait_for(sub { told($_, $device) =~ /^allow \S+ HIT/ }) or $missed++
+    wait_for(sub { told($device, $links{$_}) =~ /^allow \S+ HIT/ }) or $missed++
         for @pids;
 
     $killed += redis('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -120,7 +108,7 @@ for my $n (1 .. $kills) {
 
     # and it stays so
 
-    $missed++ if grep { told($_, $device) !~ /^remediate/ } @pids;
+    $missed++ if grep { told($device, $links{$_}) !~ /^remediate/ } @pids;
 }
 
 cmp_ok($killed, '>=', $kills, 'connections were killed');
@@ -135,7 +123,7 @@ my $wrong = 0;
 for my $device (sort keys %now) {
     my $expected = $now{$device} eq 'secured' ? 'allow' : 'remediate';
 
-    $wrong += grep { told($_, $device) !~ /^$expected / } @pids;
+    $wrong += grep { told($device, $links{$_}) !~ /^$expected / } @pids;
 }
 
 is($wrong, 0, 'in the end all is as redis has it');
@@ -144,28 +132,13 @@ is(alerts(), '', 'nothing is wrong');
 done_testing();
 
 
-sub request {
-    my ($link, $device) = @_;
-
-    return ask($link, "GET /x?device=$device HTTP/1.1\r\n"
-                      . "Host: mail.example.com\r\n\r\n");
-}
-
-
-sub told {
-    my ($pid, $device) = @_;
-    my $answer = request($links{$pid}, $device) or die 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
 # milliseconds, or nothing if that never comes
 
 sub enforced {
     my ($pid, $device, $expected, $start) = @_;
 
     return wait_for(sub {
-        return told($pid, $device) =~ /^$expected / && 1000 * (time - $start);
+        return told($device, $links{$pid}) =~ /^$expected /
+               && 1000 * (time - $start);
     });
 }

@@ -10,8 +10,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Gate;
-use IO::Socket::INET;
 use JSON::PP ();
+use Servers qw(port);
 use SOAP::Lite;
 use Test::More;
 
@@ -103,15 +103,6 @@ server {
 END
 
     ok(wait_for(sub { 2 == workers() }), 'the gate is up');
-}
-
-
-# one that nobody listens on
-
-sub port {
-    my $link = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
-        or die $!;
-    return $link->sockport;
 }
 
 

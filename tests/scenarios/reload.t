@@ -165,16 +165,9 @@ END
 
 sub reloads {
     my ($away) = @_;
-    my %old = map { $_ => 1 } workers();
 
-    gate(reload => 1, http => http());
-
-    ok(wait_for(sub {
-        my @now = workers();
-        @now == 2 && !grep { $old{$_} } @now;
-    }), 'the workers are new');
-
-    ok(wait_for(\&both), '... and hear of changes') if !$away;
+    gate_reload(http => http());
+    ok(wait_for(\&both), 'the workers are new, and hear of changes') if !$away;
 }
 
 

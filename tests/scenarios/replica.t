@@ -9,7 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use Servers;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -140,9 +140,9 @@ ok(wait_for(sub { told('four') =~ /^remediate threat_level/
 my $lookups = lookups();
 
 cmp_ok($lookups, '>', 0, 'lookups are counted in the zone');
-reload("$where unknown 2s;");
+gate_reload(http => http("$where unknown 2s;"));
 cmp_ok(lookups(), '>=', $lookups, '... which a reload keeps');
-reload($where =~ s/read replica/read master/r);
+gate_reload(http => http($where =~ s/read replica/read master/r));
 is(lookups(), 0, '... unless another kind of server is read');
 
 is(alerts(), '', 'nothing is wrong');
@@ -153,27 +153,7 @@ done_testing();
 sub http {
     my ($where) = @_;
 
-    return <<"END";
-mtd_redis r { $where zone 1m; fresh 1h; stale 2h; timeout 2s; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
-}
-
-
-sub told {
-    my ($device) = @_;
-    my $answer = get("/x?device=$device") or return 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
+    return gated("$where zone 1m; fresh 1h; stale 2h; timeout 2s;");
 }
 
 
@@ -222,16 +202,6 @@ sub gate_clients {
 
     return grep { $_ != $me } $server->do(qw(CLIENT LIST TYPE normal))
                               =~ /^id=(\d+) .* name= /mg;
-}
-
-
-sub reload {
-    my ($more) = @_;
-    my %old = map { $_ => 1 } workers();
-
-    gate(reload => 1, http => http($more));
-    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
-        or die 'the workers are the old ones';
 }
 
 

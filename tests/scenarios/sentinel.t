@@ -142,7 +142,7 @@ while (time - $woken < 2.5 && @devices > 4) {
     $links = worker_links() if $cuts > 20;
 
     for my $link (values %$links) {
-        my $is = ask_worker($link, shift @devices);
+        my $is = Gate::decided(shift @devices, $link);
 
         $asked++ if $is =~ /^remediate/;
 
@@ -203,22 +203,9 @@ done_testing();
 sub http {
     my ($where) = @_;
 
-    return <<"END";
-mtd_redis r {
-    $where zone 1m; fresh 1h; stale 2h; timeout 2s;
-    user gate; password file:$dir/password;
-    sentinel_user gate; sentinel_password file:$dir/password;
-}
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("$where zone 1m; fresh 1h; stale 2h; timeout 2s; user gate;"
+                 . " password file:$dir/password; sentinel_user gate;"
+                 . " sentinel_password file:$dir/password;");
 }
 
 
@@ -297,7 +284,7 @@ sub right {
 
     while (time - $told < LATE) {
         for my $pid (keys %$links) {
-            my $is = ask_worker($links->{$pid}, $device);
+            my $is = Gate::decided($device, $links->{$pid});
 
             if ($is eq $want) {
                 $right{$pid} //= 1000 * (time - $told);
@@ -323,7 +310,7 @@ sub right {
 sub all_workers {
     my ($device, $want) = @_;
 
-    return !grep { ask_worker($_, $device) ne $want } values %$links;
+    return !grep { Gate::decided($device, $_) ne $want } values %$links;
 }
 
 

@@ -11,17 +11,12 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use lib "$FindBin::Bin/../lib";
-use Gate;
-use POSIX ();
+use Gate qw(:DEFAULT told);
+use Servers qw(child server);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 use constant LATENCY => 0.03;
-
-my @children;
-
-END { kill KILL => @children if $$ == $main::owner }
-our $owner = $$;
 
 redis_start(sub {
     device('good');
@@ -68,14 +63,13 @@ ok(wait_for(sub { status()->{stores}{r}{trusted}
                   && told('good') eq 'allow secured_enough HIT' }),
    'known, and believed for an hour');
 
-my $other = other_redis();
+my $other = server('--unixsocket', "$dir/other.sock", '--unixsocketperm', 777);
+
+$other->device('good', threat => 'highSeverity');
 symlink "$dir/other.sock", "$dir/new.sock" or die $!;
 rename "$dir/new.sock", "$dir/now.sock" or die $!;
 
-my %old = map { $_ => 1 } workers();
-gate(reload => 1, http => http("unix:$dir/now.sock", 'fresh 1h;'));
-ok(wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w }),
-   'the workers are new');
+gate_reload(http => http("unix:$dir/now.sock", 'fresh 1h;'));
 ok(wait_for(sub { status()->{stores}{r}{data} eq 'up' }), '... and connected');
 is(told('good'), 'remediate threat_level MISS',
    'what the other server says counts');
@@ -97,11 +91,13 @@ ok(wait_for(sub { told('good') =~ /^allow secured_enough/ }),
 
 # a name, asked for at run time; the answer takes longer than no time
 
-my $port = tcp_redis();
+my $tcp = server();
 my $dns = dns();
 
+$tcp->device('tcp');
+
 gate(reload => 1, main => '', http => "resolver 127.0.0.1:$dns ipv6=off;"
-     . http("redis.test:$port", ''));
+     . http("redis.test:$tcp->{port}", ''));
 ok(wait_for(sub { my @w = workers(); @w && told('tcp') eq
                   'allow secured_enough HIT' }), 'found by its name');
 unlike(error_log(), qr/could not be resolved/, 'at the first try');
@@ -114,40 +110,7 @@ done_testing();
 sub http {
     my ($server, $more) = @_;
 
-    return <<"END";
-mtd_redis r { server $server; zone 1m; $more }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
-}
-
-
-sub told {
-    my ($device) = @_;
-    my $answer = get("/x?device=$device") or return 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
-}
-
-
-sub child {
-    my ($code) = @_;
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        $code->();
-        POSIX::_exit(0);
-    }
-
-    push @children, $pid;
+    return gated("server $server; zone 1m; $more");
 }
 
 
@@ -243,54 +206,6 @@ sub router {
         }
     });
 }
-
-
-sub other_redis {
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$dir/other.out";
-        exec 'redis-server', '--port', 0, '--unixsocket', "$dir/other.sock",
-             '--unixsocketperm', 777, '--dir', $dir, '--save', ''
-            or POSIX::_exit(1);
-    }
-
-    push @children, $pid;
-
-    wait_for(sub { -S "$dir/other.sock" && cli("-s $dir/other.sock", 'PING')
-                                           =~ /PONG/ }) or die;
-    cli("-s $dir/other.sock", 'SET mtd:alias:serial:good good');
-    cli("-s $dir/other.sock",
-        'HSET mtd:device:good threat highSeverity compliance compliant');
-}
-
-
-sub tcp_redis {
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die $!;
-    my $port = $listen->sockport;
-    my $pid;
-
-    close $listen;
-    $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$dir/tcp.out";
-        exec 'redis-server', '--port', $port, '--bind', '127.0.0.1', '--dir',
-             $dir, '--save', '' or POSIX::_exit(1);
-    }
-
-    push @children, $pid;
-
-    wait_for(sub { cli("-p $port", 'PING') =~ /PONG/ }) or die;
-    cli("-p $port", 'SET mtd:alias:serial:tcp tcp');
-    cli("-p $port", 'HSET mtd:device:tcp threat secured compliance compliant');
-
-    return $port;
-}
-
-
-sub cli { return qx(redis-cli $_[0] $_[1] 2>&1) }
 
 
 # one that says 127.0.0.1 to everything, after a while

@@ -11,7 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA;
 use Fcntl qw(:mode);
-use Gate;
+use Gate qw(:DEFAULT told);
 use Test::More;
 
 use constant STALE => 3600;
@@ -66,7 +66,8 @@ for my $secret ('', "key_secret file:$dir/secret;") {
     is(told('good'), 'allow stale_allowed STALE', 'known');
     is(told('bad'), 'remediate threat_level STALE', '... as it was');
     is(told('wiped'), 'block wipe_pending STALE', '... as it was');
-    is(told('named', 'groups'), 'allow stale_allowed STALE board,staff',
+    is(told('named'), 'allow stale_allowed STALE', '... and one of groups');
+    is(get('/x?device=named')->{'x-groups'}, 'board,staff',
        '... with its texts');
     is(told('gone'), 'block store_unavailable ERROR', 'what was gone is');
     is(told('other'), 'block store_unavailable ERROR', 'others are not known');
@@ -244,13 +245,11 @@ ok(wait_for(sub { error_log() =~ /state ".*" is written again/ }, 30),
 
 # a reload keeps the zone, and the new worker is the one that writes
 
-my %old = map { $_ => 1 } workers();
 my $inode = (stat $file)[1];
+my @old = gate_reload(http => http());
 
-gate(reload => 1, http => http());
-ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
-   'reload: the workers are new');
-ok(wait_for(sub { !grep { alive($_) } keys %old }), '... the old ones gone');
+ok(wait_for(sub { !grep { alive($_) } @old }),
+   'reload: the old workers are gone');
 is((stat $file)[1], $inode, 'an old worker writes no more');
 ok(wait_for(\&both), 'push is up');
 ok(wait_for(sub { told('good') =~ /HIT/ }), 'known');
@@ -258,8 +257,10 @@ ok(wait_for(sub { told('good') =~ /HIT/ }), 'known');
 
 # the worker that writes is killed: its successor does
 
-kill KILL => workers();
-ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w }),
+my %killed = map { $_ => 1 } workers();
+
+kill KILL => keys %killed;
+ok(wait_for(sub { my @w = workers(); @w == 2 && !grep { $killed{$_} } @w }),
    'killed: the workers are new');
 ok(wait_for(\&both), 'push is up');
 redis('HSET', key($secret, 'device', 'good'), threat => 'secured');
@@ -274,20 +275,8 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; $conf{more} }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    add_header X-Groups "\$mtd_groups" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; zone 1m; timeout 10s; $conf{more}",
+                 more => 'add_header X-Groups $mtd_groups always;');
 }
 
 
@@ -319,15 +308,6 @@ sub fill {
         redis('SET', key($secret, 'alias:serial', $id), $id);
         redis('EXPIRE', $device, $id eq 'brief' ? 8 : 86400);
     }
-}
-
-
-sub told {
-    my ($device, $groups) = @_;
-    my $answer = get("/x?device=$device") or return 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}"
-        . ($groups ? " $answer->{'x-groups'}" : '');
 }
 
 

@@ -8,7 +8,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT decided);
 use Names;
 use Servers;
 use Test::More;
@@ -140,19 +140,7 @@ sub http {
 
     $resolver //= '';
 
-    return <<"END";
-$resolver
-mtd_redis r { $where zone 1m; timeout 2s; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return "$resolver\n" . gated("$where zone 1m; timeout 2s;");
 }
 
 
@@ -160,20 +148,15 @@ END
 
 sub fresh {
     my ($where, $resolver) = @_;
-    my %old = map { $_ => 1 } workers();
 
-    open my $log, '>', "$dir/logs/error.log" or die $!;
-    gate(reload => 1, http => http($where, $resolver));
-    wait_for(sub { my @w = workers(); @w && !grep { $old{$_} } @w })
-        or die 'the workers are the old ones';
+    gate_fresh(http => http($where, $resolver));
 }
 
 
 sub told {
     my ($device) = @_;
-    my $answer = get('/x?device=' . ($device || 'good')) or return 'no answer';
 
-    return $answer->{'x-is'};
+    return decided($device || 'good');
 }
 
 

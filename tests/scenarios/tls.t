@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use IO::Socket::INET;
 use lib "$FindBin::Bin/../lib";
-use Gate;
+use Gate qw(:DEFAULT told);
 use POSIX ();
 use Test::More;
 
@@ -142,19 +142,7 @@ done_testing();
 sub http {
     my ($ssl) = @_;
 
-    return <<"END";
-mtd_redis r { server 127.0.0.1:$port; zone 4m; fresh 1h; timeout 2s; $ssl }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server 127.0.0.1:$port; zone 4m; fresh 1h; timeout 2s; $ssl");
 }
 
 
@@ -164,12 +152,9 @@ my $fresh = 0;
 
 sub fresh_gate {
     my ($ssl) = @_;
-    my %old = map { $_ => 1 } workers();
 
     $fresh++;
-    gate(reload => 1, http => http($ssl) =~ s/zone 4m/zone ${\ (4 + $fresh)}m/r);
-    wait_for(sub { my @w = workers(); @w == 2 && !grep { $old{$_} } @w })
-        or die 'no new workers';
+    gate_reload(http => http($ssl) =~ s/zone 4m/zone ${\ (4 + $fresh)}m/r);
 }
 
 
@@ -180,14 +165,6 @@ sub refused {
     fresh_gate($conf);
     is(told('good'), 'block store_unavailable ERROR', $name);
     like(substr(error_log(), $before), $log, '... the log says so');
-}
-
-
-sub told {
-    my ($device) = @_;
-    my $answer = get("/x?device=$device") or return 'no answer';
-
-    return "$answer->{'x-is'} $answer->{'x-lookup'}";
 }
 
 

@@ -22,18 +22,8 @@ redis_start(sub {
     }
 });
 
-gate(http => <<"END");
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock backlog=4096;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+gate(http => gated("server unix:$dir/redis.sock; zone 1m; timeout 10s;",
+                   listen => 'backlog=4096'));
 
 spew("$dir/lines", join '', map { "-\t/x?device=d$_\n" } 0 .. DEVICES - 1);
 
