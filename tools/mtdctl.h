@@ -279,6 +279,7 @@ int mtdctl_redis_exec(mtdctl_t *ctl);
 /* after that: adds to the error that a part of it was done, in a cluster */
 
 int mtdctl_redis_partly(mtdctl_t *ctl, int status);
+int mtdctl_redis_try(int attempt);
 void mtdctl_redis_pause(int attempt);
 
 

@@ -636,11 +636,7 @@ mtdctl_device_erase(mtdctl_t *ctl, int argc, char **argv)
 
     status = MTDCTL_AGAIN;
 
-    for (i = 0; i < MTDCTL_TRIES && status == MTDCTL_AGAIN; i++) {
-        if (i) {
-            mtdctl_redis_pause(i);
-        }
-
+    for (i = 0; status == MTDCTL_AGAIN && mtdctl_redis_try(i); i++) {
         status = mtdctl_device_erase_try(ctl, &id);
     }
 

@@ -711,6 +711,23 @@ mtdctl_redis_unwatch(mtdctl_t *ctl)
 }
 
 
+/* whether what others came between is tried once more */
+
+int
+mtdctl_redis_try(int attempt)
+{
+    if (attempt >= MTDCTL_TRIES) {
+        return 0;
+    }
+
+    if (attempt) {
+        mtdctl_redis_pause(attempt);
+    }
+
+    return 1;
+}
+
+
 /* two writers of one record must not keep in step */
 
 void

@@ -44,11 +44,7 @@ mtdctl_store_apply(mtdctl_t *ctl, mtdctl_change_t *changes, size_t n)
 
     status = MTDCTL_AGAIN;
 
-    for (i = 0; i < MTDCTL_TRIES && status == MTDCTL_AGAIN; i++) {
-        if (i) {
-            mtdctl_redis_pause(i);
-        }
-
+    for (i = 0; status == MTDCTL_AGAIN && mtdctl_redis_try(i); i++) {
         status = mtdctl_store_try(ctl, changes, n);
     }
 

@@ -125,11 +125,7 @@ mtdctl_write_back_try(mtdctl_t *ctl, mtdctl_work_t *back,
 {
     int  i, status;
 
-    for (i = 0; i < MTDCTL_TRIES; i++) {
-        if (i) {
-            mtdctl_redis_pause(i);
-        }
-
+    for (i = 0; mtdctl_redis_try(i); i++) {
         status = handler(ctl, back, alias);
         (void) mtdctl_redis_unwatch(ctl);
 
