@@ -41,109 +41,151 @@ END
 ok(wait_for(sub { 2 == workers() }), 'the gate is up');
 my @pids = sort { $a <=> $b } workers();
 
-# NAME, HEADERS, and the request line that arrives, or none; a pseudo header
-# that is given replaces the usual one, undef takes it away
+# NAME, WHY, HEADERS, and the request line that arrives, or none, and a body.
+# Why is what the gate decides, or in nginx's own words what the client sent,
+# where nginx is the one that refuses: a frame that is broken is refused, too.
+# A pseudo header that is given replaces the usual one, undef takes it away
 
 my @cases = (
-    ['good', [':path' => "$eas?$id=GOOD"], "GET $eas?$id=GOOD HTTP/1.1"],
-    ['bad', [':path' => "$eas?$id=BAD"]],
-    ['none', []],
-    ['letter case', [':path' => "/%4dicrosoft-Server-ActiveSync?$id=BAD"]],
-    ['dot segments', [':path' => "/owa/auth/../..$eas?$id=BAD"]],
-    ['dot segments of GOOD', [':path' => "/owa/auth/../..$eas?$id=GOOD"],
+    ['good', '200 allow secured_enough',
+     [':path' => "$eas?$id=GOOD"], "GET $eas?$id=GOOD HTTP/1.1"],
+    ['bad', '403 remediate threat_level', [':path' => "$eas?$id=BAD"]],
+    ['none', '403 block unidentified', []],
+    ['letter case', '403 remediate threat_level',
+     [':path' => "/%4dicrosoft-Server-ActiveSync?$id=BAD"]],
+    ['dot segments', '403 remediate threat_level',
+     [':path' => "/owa/auth/../..$eas?$id=BAD"]],
+    ['dot segments of GOOD', '200 allow secured_enough',
+     [':path' => "/owa/auth/../..$eas?$id=GOOD"],
      "GET $eas?$id=GOOD HTTP/1.1"],
-    ['encoded dots', [':path' => "/owa/auth/%2e%2e/%2e%2e$eas?$id=GOOD"]],
-    ['a path without a slash', [':path' => "owa/auth/?$id=GOOD"]],
-    ['a scheme that is not of HTTP',
+    ['encoded dots', '400 block malformed',
+     [':path' => "/owa/auth/%2e%2e/%2e%2e$eas?$id=GOOD"]],
+    ['a path without a slash', 'sent invalid :path header',
+     [':path' => "owa/auth/?$id=GOOD"]],
+    ['a scheme that is not of HTTP', '400 block malformed',
      [':path' => "$eas?$id=GOOD", ':scheme' => 'ftp']],
-    ['the scheme in capitals', [':path' => "$eas?$id=GOOD", ':scheme' => 'HTTPS'],
+    ['the scheme in capitals', '200 allow secured_enough',
+     [':path' => "$eas?$id=GOOD", ':scheme' => 'HTTPS'],
      "GET $eas?$id=GOOD HTTP/1.1"],
-    ['an absolute path', [':path' => "http://mail.example.com/owa/auth/"]],
-    ['an asterisk', [':path' => '*', ':method' => 'OPTIONS']],
-    ['an empty path', [':path' => '']],
-    ['no path', [':path' => undef]],
-    ['two paths', [':path' => '/owa/auth/', '+:path' => "$eas?$id=BAD"]],
-    ['a line end in the path',
+    ['an absolute path', 'sent invalid :path header',
+     [':path' => "http://mail.example.com/owa/auth/"]],
+    ['an asterisk', 'sent invalid :path header',
+     [':path' => '*', ':method' => 'OPTIONS']],
+    ['an empty path', 'sent empty :path header', [':path' => '']],
+    ['no path', 'sent no :path header', [':path' => undef]],
+    ['two paths', 'sent duplicate :path header',
+     [':path' => '/owa/auth/', '+:path' => "$eas?$id=BAD"]],
+    ['a line end in the path', 'sent header ":path" with invalid value',
      [':path' => "/owa/auth/x HTTP/1.1\r\nHost: x\r\n\r\nGET /ecp/"]],
-    ['a space in the path', [':path' => '/owa/auth/x HTTP/1.1']],
-    ['NUL in the path', [':path' => "/owa/auth/x\0/../../ecp/"]],
-    ['a fragment', [':path' => "$eas?$id=GOOD#&DeviceId=BAD"]],
-    ['a line end in the query', [':path' => "/owa/?x\r\nX: y"]],
-    ['a tab in the query', [':path' => "$eas?$id=GOOD\t"]],
-    ['raw bytes', [':path' => "/owa/..\xc0\xafecp/"]],
-    ['a backslash', [':path' => "/owa/auth/..\\..\\ecp/"]],
+    ['a space in the path', 'sent invalid :path header',
+     [':path' => '/owa/auth/x HTTP/1.1']],
+    ['NUL in the path', 'sent header ":path" with invalid value',
+     [':path' => "/owa/auth/x\0/../../ecp/"]],
+    ['a fragment', '400 block malformed',
+     [':path' => "$eas?$id=GOOD#&DeviceId=BAD"]],
+    ['a line end in the query', 'sent header ":path" with invalid value',
+     [':path' => "/owa/?x\r\nX: y"]],
+    ['a tab in the query', 'sent invalid :path header',
+     [':path' => "$eas?$id=GOOD\t"]],
+    ['raw bytes', '400 block malformed', [':path' => "/owa/..\xc0\xafecp/"]],
+    ['a backslash', '400 block malformed',
+     [':path' => "/owa/auth/..\\..\\ecp/"]],
     ['a method with a request in it',
+     'sent header ":method" with invalid value',
      [':method' => "GET /ecp/ HTTP/1.1\r\nHost: x\r\n\r\nGET",
       ':path' => '/owa/auth/']],
-    ['a method with a space', [':method' => 'GET /ecp/',
-                               ':path' => '/owa/auth/']],
-    ['a method in lower case', [':method' => 'get', ':path' => '/owa/auth/']],
-    ['no method', [':method' => undef, ':path' => '/owa/auth/']],
-    ['CONNECT', [':method' => 'CONNECT']],
-    ['another scheme', [':scheme' => 'http://evil.example/x?',
-                        ':path' => "$eas?$id=BAD"]],
-    ['another host in the authority',
+    ['a method with a space', 'sent invalid method',
+     [':method' => 'GET /ecp/', ':path' => '/owa/auth/']],
+    ['a method in lower case', 'sent invalid method',
+     [':method' => 'get', ':path' => '/owa/auth/']],
+    ['no method', 'sent no :method header',
+     [':method' => undef, ':path' => '/owa/auth/']],
+    ['CONNECT', 'sent CONNECT method', [':method' => 'CONNECT']],
+    ['another scheme', 'sent invalid :scheme header',
+     [':scheme' => 'http://evil.example/x?', ':path' => "$eas?$id=BAD"]],
+    ['another host in the authority', 'sent duplicate host header',
      [':authority' => 'mail.example.com', host => 'evil.example',
       ':path' => "$eas?$id=GOOD"]],
     ['a line end in the authority',
+     'sent header ":authority" with invalid value',
      [':authority' => "mail.example.com\r\nX-Device-Id: GOOD"]],
-    ['a path in the authority',
+    ['a path in the authority', 'sent invalid host header',
      [':authority' => 'mail.example.com/owa/auth', ':path' => '/ecp/']],
-    ['no authority, but a host',
+    ['no authority, but a host', '200 allow secured_enough',
      [':authority' => undef, host => 'mail.example.com',
       ':path' => "$eas?$id=GOOD"], "GET $eas?$id=GOOD HTTP/1.1"],
-    ['an authority behind other headers',
-     [':authority' => undef, 'x-a' => 'b',
-      '+:authority' => 'mail.example.com']],
-    ['a header in upper case', ['X-Device-Id' => 'good']],
-    ['a header twice', ['x-device-id' => 'good', '+x-device-id' => 'bad']],
-    ['a line end in a value', ['x-a' => "b\r\nX-Device-Id: good"]],
-    ['a line feed in a value', ['x-a' => "b\nX-Device-Id: good"]],
-    ['a line end in a name', ["x-a: b\r\nx-device-id" => 'good']],
-    ['a colon in a name', ['x-device-id: good' => 'x']],
-    ['a space in a name', ['x-device-id ' => 'good']],
-    ['NUL in a value', ['x-device-id' => "good\0"]],
-    ['an empty name', ['' => 'good']],
-    ['a header of Exchange', ['x-device-id' => 'good',
-                              'x-commonaccesstoken' => 'x',
-                              'x-rewrite-url' => '/ecp/'],
+    ['an authority behind other headers', '200 allow secured_enough',
+     [':authority' => undef, 'x-device-id' => 'good',
+      '+:authority' => 'mail.example.com'], 'GET /owa/ HTTP/1.1'],
+    ['a header in upper case', 'sent invalid header name',
+     ['X-Device-Id' => 'good']],
+    ['a header twice', '403 block ambiguous',
+     ['x-device-id' => 'good', '+x-device-id' => 'bad']],
+    ['a line end in a value', 'sent header "x-a" with invalid value',
+     ['x-a' => "b\r\nX-Device-Id: good"]],
+    ['a line feed in a value', 'sent header "x-a" with invalid value',
+     ['x-a' => "b\nX-Device-Id: good"]],
+    ['a line end in a name', 'sent invalid header name',
+     ["x-a: b\r\nx-device-id" => 'good']],
+    ['a colon in a name', 'sent invalid header name',
+     ['x-device-id: good' => 'x']],
+    ['a space in a name', 'sent invalid header name',
+     ['x-device-id ' => 'good']],
+    ['NUL in a value', 'sent header "x-device-id" with invalid value',
+     ['x-device-id' => "good\0"]],
+    ['an empty name', 'sent zero header name length', ['' => 'good']],
+    ['a header of Exchange', '200 allow secured_enough',
+     ['x-device-id' => 'good', 'x-commonaccesstoken' => 'x',
+      'x-rewrite-url' => '/ecp/'],
      'GET /owa/ HTTP/1.1'],
-    ['chunked', ['transfer-encoding' => 'chunked', ':method' => 'POST',
-                 ':path' => '/autodiscover/autodiscover.xml'],
+    ['chunked', '200 allow open_endpoint',
+     ['transfer-encoding' => 'chunked', ':method' => 'POST',
+      ':path' => '/autodiscover/autodiscover.xml'],
      'POST /autodiscover/autodiscover.xml HTTP/1.1'],
-    ['an upgrade', [connection => 'upgrade', upgrade => 'h2c',
-                    'x-device-id' => 'good'], 'GET /owa/ HTTP/1.1'],
-    ['too short a length', ['content-length' => 0, ':method' => 'POST',
-                            ':path' => '/autodiscover/autodiscover.xml'],
+    ['an upgrade', '200 allow secured_enough',
+     [connection => 'upgrade', upgrade => 'h2c', 'x-device-id' => 'good'], 'GET /owa/ HTTP/1.1'],
+    ['too short a length', '400 allow open_endpoint',
+     ['content-length' => 0, ':method' => 'POST',
+      ':path' => '/autodiscover/autodiscover.xml'],
      undef, "GET /ecp/ HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ['two lengths', ['content-length' => 5, '+content-length' => 46,
-                     ':method' => 'POST',
-                     ':path' => '/autodiscover/autodiscover.xml'],
+    ['two lengths', 'sent duplicate header line',
+     ['content-length' => 5, '+content-length' => 46, ':method' => 'POST',
+      ':path' => '/autodiscover/autodiscover.xml'],
      undef, 'abcde'],
-    ['a length that is none', ['content-length' => '+5', ':method' => 'POST',
-                               ':path' => '/autodiscover/autodiscover.xml'],
+    ['a length that is none', 'sent invalid "Content-Length" header',
+     ['content-length' => '+5', ':method' => 'POST',
+      ':path' => '/autodiscover/autodiscover.xml'],
      undef, 'abcde'],
-    ['a request as the body', [':method' => 'POST',
-                               ':path' => '/autodiscover/autodiscover.xml'],
+    ['a request as the body', '200 allow open_endpoint',
+     [':method' => 'POST', ':path' => '/autodiscover/autodiscover.xml'],
      'POST /autodiscover/autodiscover.xml HTTP/1.1',
      "GET /ecp/ HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ['crumbs of a cookie',
+    ['crumbs of a cookie', '400 block malformed',
      [':path' => '/owa/auth/x.js', cookie => 'a=b',
       '+cookie' => 'X-AnonResource-Backend=localhost/ecp/x?~3']],
-    ['cookies of Exchange itself',
+    ['cookies of Exchange itself', '200 allow open_endpoint',
      [':path' => '/owa/auth/x.js', cookie => 'a=b',
       '+cookie' => 'X-BEResource=ex01.example.com~1942062522'],
      'GET /owa/auth/x.js HTTP/1.1'],
 );
 
 for my $case (@cases) {
-    my ($name, $headers, $line, $body) = @$case;
+    my ($name, $why, $headers, $line, $body) = @$case;
+    my ($requests, $before) = (access_log() =~ tr/\n//, length error_log());
     my ($status, $hung) = shoot(headers(@$headers), $body);
     my @arrived = records('backend');
     my @lines = map { /\A([^\r]*)/ } @arrived;
 
     is_deeply(\@lines, [$line // ()], "$name: " . ($status // 'no answer'));
     ok(!$hung, '... and it ends');
+
+    my $told = wait_for(sub { (split /\n/, access_log())[$requests] }) // '';
+    my ($sent) = substr(error_log(), $before)
+                 =~ /: \*\d+ client (sent [^\r\n]*)/;
+
+    $told = $sent // 'nothing' if $told =~ /^\d+ - /;
+    is(substr($told, 0, length $why), $why, '... for what it says')
+        or diag($told);
 
     for my $head (map { (split /\r\n\r\n/)[0] } @arrived) {
         my @hosts = $head =~ /^host:/gmi;
@@ -154,8 +196,8 @@ for my $case (@cases) {
            '... with nothing that was not to arrive') or diag($head);
     }
 
-    ok(defined $status && $status =~ /^2/, '... is answered')
-        if defined $line;
+    like($status // 'none', $why =~ /^(\d+)/ ? qr/^$1$/ : qr/^(?:none|4..)$/,
+         '... and is so answered');
 }
 
 is_deeply([sort { $a <=> $b } workers()], \@pids, 'the workers are the same');
@@ -190,23 +232,10 @@ sub headers {
 }
 
 
-# HPACK: a literal that is not indexed, with a new name, without Huffman
+# HPACK: a literal that is not indexed, with a new name, without Huffman; of
+# texts of less than 127 bytes
 
-sub literal { return "\0" . join '', map { number(length) . $_ } @_ }
-
-
-sub number {
-    my ($n) = @_;
-    my $bytes = '';
-
-    return chr $n if $n < 127;
-
-    for ($n -= 127; $n >= 128; $n >>= 7) {
-        $bytes .= chr($n & 127 | 128);
-    }
-
-    return "\x7f$bytes" . chr $n;
-}
+sub literal { return "\0" . pack '(C/a*)*', @_ }
 
 
 sub frame {
