@@ -191,6 +191,7 @@ ngx_http_mtd_block_read(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *secret)
     u_char           buf[NGX_HTTP_MTD_BLOCK_SECRET];
     ssize_t          n;
     ngx_fd_t         fd;
+    ngx_uint_t       whole;
     ngx_file_info_t  fi;
 
     fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
@@ -214,6 +215,11 @@ ngx_http_mtd_block_read(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *secret)
 
     } else {
         n = ngx_read_fd(fd, buf, sizeof(buf));
+
+        if (n == -1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                               ngx_read_fd_n " \"%V\" failed", path);
+        }
     }
 
     (void) ngx_close_file(fd);
@@ -222,11 +228,13 @@ ngx_http_mtd_block_read(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *secret)
         return NGX_CONF_ERROR;
     }
 
+    whole = n < (ssize_t) sizeof(buf);
+
     while (n > 0 && (buf[n - 1] == LF || buf[n - 1] == CR)) {
         n--;
     }
 
-    if (n == 0 || n == sizeof(buf)) {
+    if (n == 0 || !whole || memchr(buf, LF, n) != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" must hold a secret of one line", path);
         return NGX_CONF_ERROR;

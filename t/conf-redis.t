@@ -101,88 +101,110 @@ is open to everybody, its mode must not give others any right: chmod o= it in
 --- error_log
 must hold a secret of one line in
 
-=== TEST 16: a key_secret in the configuration
+=== TEST 16: a password of two lines
+--- post_setup_server_root: MTD::write_file('secret', "new\nold\n", 0600);
+--- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
+--- must_die
+--- error_log
+must hold a secret of one line in
+
+=== TEST 17: a password that is too long, and has its line end where it is cut
+--- post_setup_server_root: MTD::write_file('secret', 'a' x 4095 . "\nmore", 0600);
+--- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
+--- must_die
+--- error_log
+must hold a secret of one line in
+
+=== TEST 18: a password that is a directory
+--- post_setup_server_root: chmod 0750, MTD::server_root() . '/html';
+--- store: password file:$TEST_NGINX_SERVER_ROOT/html;
+--- must_die
+--- error_log
+read() "
+failed
+
+=== TEST 19: a key_secret in the configuration
 --- store: key_secret 0123456789012345678901234567890123456789;
 --- must_die
 --- error_log
 "key_secret" must be file:PATH of a file that holds the secret, which does not belong here in
 
-=== TEST 17: a key_secret that others can read
+=== TEST 20: a key_secret that others can read
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0604);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 is open to everybody
 
-=== TEST 18: a short key_secret
+=== TEST 21: a short key_secret
 --- post_setup_server_root: MTD::write_file('secret', "x" x 15, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 "key_secret" of mtd_redis "r" must have
 
-=== TEST 19: a long key_secret
+=== TEST 22: a long key_secret
 --- post_setup_server_root: MTD::write_file('secret', "x" x 2000, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 "key_secret" of mtd_redis "r" must have
 
-=== TEST 20: a database that is no number
+=== TEST 23: a database that is no number
 --- store: database one;
 --- must_die
 --- error_log
 "one" of "database" in mtd_redis is invalid; it must be a number from 0 to 65535 in
 
-=== TEST 21: a high database
+=== TEST 24: a high database
 --- store: database 65536;
 --- must_die
 --- error_log
 "65536" of "database" in mtd_redis is invalid; it must be a number from 0 to 65535 in
 
-=== TEST 22: a small zone
+=== TEST 25: a small zone
 --- store: zone 128k;
 --- must_die
 --- error_log
 "128k" of "zone" in mtd_redis is too small; it must be a size of at least 256k, such as 128m in
 
-=== TEST 23: a zone that is no size
+=== TEST 26: a zone that is no size
 --- store: zone big;
 --- must_die
 --- error_log
 "big" of "zone" in mtd_redis is invalid; it must be a size of at least 256k, such as 128m in
 
-=== TEST 24: stale is less than fresh
+=== TEST 27: stale is less than fresh
 --- store: fresh 2h; stale 1h;
 --- must_die
 --- error_log
 "stale" (3600000ms) must not be less than "fresh" (7200000ms): a record serves longer, not shorter, while redis is away in
 
-=== TEST 25: stale is more than ttl
+=== TEST 28: stale is more than ttl
 --- store: stale 2d; ttl 1d;
 --- must_die
 --- error_log
 "stale" (172800s) must not be more than "ttl" (86400s): a record must not outlive its key in
 
-=== TEST 26: the same store twice
+=== TEST 29: the same store twice
 --- http: mtd_redis r { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 duplicate mtd_redis "r" in
 
-=== TEST 27: a store with an odd name
+=== TEST 30: a store with an odd name
 --- http: mtd_redis "a b" { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 invalid name "a b", it must be 1 to 64 letters, digits, "_" and "-", and not "off" in
 
-=== TEST 28: a store named off
+=== TEST 31: a store named off
 --- http: mtd_redis off { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 invalid name "off", it must be 1 to 64 letters
 
-=== TEST 29: server twice
+=== TEST 32: server twice
 --- store
 
 server unix:/a;
@@ -191,7 +213,7 @@ server unix:/a;
 --- error_log
 "unix:/a" of "server" in mtd_redis is duplicate; it must be 
 
-=== TEST 30: user twice
+=== TEST 33: user twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -201,7 +223,7 @@ user a;
 --- error_log
 "a" of "user" in mtd_redis is duplicate; it must be 
 
-=== TEST 31: database twice
+=== TEST 34: database twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -211,7 +233,7 @@ database 0;
 --- error_log
 "0" of "database" in mtd_redis is duplicate; it must be 
 
-=== TEST 32: prefix twice
+=== TEST 35: prefix twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -221,7 +243,7 @@ prefix a:;
 --- error_log
 "a:" of "prefix" in mtd_redis is duplicate; it must be 
 
-=== TEST 33: zone twice
+=== TEST 36: zone twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -231,7 +253,7 @@ zone 1m;
 --- error_log
 "1m" of "zone" in mtd_redis is duplicate; it must be 
 
-=== TEST 34: connect_timeout twice
+=== TEST 37: connect_timeout twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -241,7 +263,7 @@ connect_timeout 1s;
 --- error_log
 "1s" of "connect_timeout" in mtd_redis is duplicate; it must be 
 
-=== TEST 35: timeout twice
+=== TEST 38: timeout twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -251,7 +273,7 @@ timeout 1s;
 --- error_log
 "1s" of "timeout" in mtd_redis is duplicate; it must be 
 
-=== TEST 36: fresh twice
+=== TEST 39: fresh twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -261,7 +283,7 @@ fresh 1m;
 --- error_log
 "1m" of "fresh" in mtd_redis is duplicate; it must be 
 
-=== TEST 37: unknown twice
+=== TEST 40: unknown twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -271,7 +293,7 @@ unknown 1s;
 --- error_log
 "1s" of "unknown" in mtd_redis is duplicate; it must be 
 
-=== TEST 38: stale twice
+=== TEST 41: stale twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -281,7 +303,7 @@ stale 5h;
 --- error_log
 "5h" of "stale" in mtd_redis is duplicate; it must be 
 
-=== TEST 39: ttl twice
+=== TEST 42: ttl twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -291,21 +313,21 @@ ttl 2d;
 --- error_log
 "2d" of "ttl" in mtd_redis is duplicate; it must be 
 
-=== TEST 40: password twice
+=== TEST 43: password twice
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0600);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret; password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 " of "password" in mtd_redis is duplicate; it must be file:PATH of a file that holds it in
 
-=== TEST 41: key_secret twice
+=== TEST 44: key_secret twice
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret; key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 " of "key_secret" in mtd_redis is duplicate; it must be file:PATH of a file that holds it in
 
-=== TEST 42: connect_timeout soon
+=== TEST 45: connect_timeout soon
 --- store
 
 connect_timeout soon;
@@ -313,7 +335,7 @@ connect_timeout soon;
 --- error_log
 "soon" of "connect_timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 43: connect_timeout 0
+=== TEST 46: connect_timeout 0
 --- store
 
 connect_timeout 0;
@@ -321,7 +343,7 @@ connect_timeout 0;
 --- error_log
 "0" of "connect_timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 44: timeout soon
+=== TEST 47: timeout soon
 --- store
 
 timeout soon;
@@ -329,7 +351,7 @@ timeout soon;
 --- error_log
 "soon" of "timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 45: timeout 0
+=== TEST 48: timeout 0
 --- store
 
 timeout 0;
@@ -337,7 +359,7 @@ timeout 0;
 --- error_log
 "0" of "timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 46: fresh soon
+=== TEST 49: fresh soon
 --- store
 
 fresh soon;
@@ -345,7 +367,7 @@ fresh soon;
 --- error_log
 "soon" of "fresh" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 47: fresh 0
+=== TEST 50: fresh 0
 --- store
 
 fresh 0;
@@ -353,7 +375,7 @@ fresh 0;
 --- error_log
 "0" of "fresh" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 48: unknown soon
+=== TEST 51: unknown soon
 --- store
 
 unknown soon;
@@ -361,7 +383,7 @@ unknown soon;
 --- error_log
 "soon" of "unknown" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 49: unknown 0
+=== TEST 52: unknown 0
 --- store
 
 unknown 0;
@@ -369,7 +391,7 @@ unknown 0;
 --- error_log
 "0" of "unknown" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 50: stale soon
+=== TEST 53: stale soon
 --- store
 
 stale soon;
@@ -377,7 +399,7 @@ stale soon;
 --- error_log
 "soon" of "stale" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 51: stale 0
+=== TEST 54: stale 0
 --- store
 
 stale 0;
@@ -385,7 +407,7 @@ stale 0;
 --- error_log
 "0" of "stale" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 52: ttl soon
+=== TEST 55: ttl soon
 --- store
 
 ttl soon;
@@ -393,7 +415,7 @@ ttl soon;
 --- error_log
 "soon" of "ttl" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 53: ttl 0
+=== TEST 56: ttl 0
 --- store
 
 ttl 0;
@@ -401,68 +423,68 @@ ttl 0;
 --- error_log
 "0" of "ttl" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 54: an ssl that is neither on nor off
+=== TEST 57: an ssl that is neither on nor off
 --- store: ssl yes;
 --- must_die
 --- error_log
 "yes" of "ssl" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 55: TLS without a word on whom to trust
+=== TEST 58: TLS without a word on whom to trust
 --- store: ssl on;
 --- must_die
 --- error_log
 mtd_redis "r" verifies its server and needs "ssl_trusted_certificate", a file of the CAs that may have signed its certificate in
 
-=== TEST 56: parameters of TLS without TLS
+=== TEST 59: parameters of TLS without TLS
 --- store: ssl_name redis.test;
 --- must_die
 --- error_log
 mtd_redis "r" has parameters of TLS, but no "ssl on" in
 
-=== TEST 57: a switch of TLS without TLS
+=== TEST 60: a switch of TLS without TLS
 --- store: ssl_verify off;
 --- must_die
 --- error_log
 mtd_redis "r" has parameters of TLS, but no "ssl on" in
 
-=== TEST 58: a certificate without a key
+=== TEST 61: a certificate without a key
 --- store: ssl on; ssl_verify off; ssl_certificate gate.pem;
 --- must_die
 --- error_log
 mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
 
-=== TEST 59: a key without a certificate
+=== TEST 62: a key without a certificate
 --- store: ssl on; ssl_verify off; ssl_certificate_key gate.key;
 --- must_die
 --- error_log
 mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
 
-=== TEST 60: an ssl_verify that is neither on nor off
+=== TEST 63: an ssl_verify that is neither on nor off
 --- store: ssl on; ssl_verify optional;
 --- must_die
 --- error_log
 "optional" of "ssl_verify" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 61: ssl twice
+=== TEST 64: ssl twice
 --- store: ssl on; ssl on;
 --- must_die
 --- error_log
 "on" of "ssl" in mtd_redis is duplicate; it must be on or off in
 
-=== TEST 62: CAs that are not there
+=== TEST 65: CAs that are not there
 --- store: ssl on; ssl_name x; ssl_trusted_certificate none.pem;
 --- must_die
 --- error_log
 none.pem
 
-=== TEST 63: state without a directory
+=== TEST 66: state without a directory
 --- store: state $TEST_NGINX_SERVER_ROOT/none/known;
 --- must_die
 --- error_log
 there is no directory "
 none/" for "state" of mtd_redis "r"; it must be there, and belong to the user of the workers in
 
-=== TEST 64: the directory of state is open to everybody
+=== TEST 67: the directory of state is open to everybody
 --- post_setup_server_root
 chmod 0777, "$Test::Nginx::Util::ServRoot/html" or die $!;
 --- store: state $TEST_NGINX_SERVER_ROOT/html/known;
@@ -470,20 +492,20 @@ chmod 0777, "$Test::Nginx::Util::ServRoot/html" or die $!;
 --- error_log
 html/", the directory of "state" of mtd_redis "r", is open to everybody, who could put a file there: chmod o-w it in
 
-=== TEST 65: state is a directory
+=== TEST 68: state is a directory
 --- store: state $TEST_NGINX_SERVER_ROOT/html;
 --- must_die
 --- error_log
 html", the "state" of mtd_redis "r", is no file; it must be one that the gate alone writes in
 
-=== TEST 66: two stores with one state
+=== TEST 69: two stores with one state
 --- store: state $TEST_NGINX_SERVER_ROOT/known;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
 --- must_die
 --- error_log
 known" is the "state" of mtd_redis "r" and "s"; each must have a file of its own in
 
-=== TEST 67: state twice
+=== TEST 70: state twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -493,38 +515,38 @@ state $TEST_NGINX_SERVER_ROOT/a;
 --- error_log
 a" of "state" in mtd_redis is duplicate; it must be the path of a file, without spaces in
 
-=== TEST 68: an empty state
+=== TEST 71: an empty state
 --- store: state "";
 --- must_die
 --- error_log
 "" of "state" in mtd_redis is empty; it must be the path of a file, without spaces in
 
-=== TEST 69: a state with a space
+=== TEST 72: a state with a space
 --- store: state "a b";
 --- must_die
 --- error_log
 "a b" of "state" in mtd_redis is invalid; it must be the path of a file, without spaces in
 
-=== TEST 70: a preload that is neither on nor off
+=== TEST 73: a preload that is neither on nor off
 --- store: preload lazy;
 --- must_die
 --- error_log
 "lazy" of "preload" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 71: preload twice
+=== TEST 74: preload twice
 --- store: preload on; preload on;
 --- must_die
 --- error_log
 "on" of "preload" in mtd_redis is duplicate; it must be on or off in
 
-=== TEST 72: a state where the other is written first
+=== TEST 75: a state where the other is written first
 --- store: state $TEST_NGINX_SERVER_ROOT/known;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known.tmp; }
 --- must_die
 --- error_log
 "state" of mtd_redis "r" and "s" differ by ".tmp" only, which is where the file is written first; give one another name in
 
-=== TEST 73: ... in the other order
+=== TEST 76: ... in the other order
 --- store: state $TEST_NGINX_SERVER_ROOT/known.tmp;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
 --- must_die

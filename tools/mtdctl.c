@@ -659,6 +659,11 @@ mtdctl_secret_read(mtdctl_t *ctl, const char *name, const char *path, int fd,
                            path);
     }
 
+    if (memchr(secret->data, '\n', secret->len) != NULL) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "%s: \"%.300s\" has more than one"
+                           " line", name, path);
+    }
+
     return 0;
 }
 

@@ -64,6 +64,8 @@ for (
       '--password-file', $readable, 'device', 'list' ],
     [ qr/--password-file: "\S+" is empty/, '--password-file', $empty,
       'device', 'list' ],
+    [ qr/--password-file: "\S+" has more than one line/, '--password-file',
+      file('lines', "new\nold\n", 0600), 'device', 'list' ],
     [ qr/--password-file: cannot open "\S+": No such/, '--password-file',
       $none, 'device', 'list' ],
     [ qr/--key-secret-file: "\S+" is open to everybody: chmod 600/,
