@@ -29,6 +29,11 @@ ngx_http_mtd_hint_t  ngx_http_mtd_block_time = {
 };
 
 
+ngx_http_mtd_hint_t  ngx_http_mtd_block_seconds = {
+    "a time above zero in whole seconds, such as 10s, 4h or 30d", NULL
+};
+
+
 ngx_http_mtd_hint_t  ngx_http_mtd_block_switch = {
     "on or off", ngx_http_mtd_block_words
 };

@@ -37,6 +37,7 @@ typedef struct {
 
 
 extern ngx_http_mtd_hint_t  ngx_http_mtd_block_time;
+extern ngx_http_mtd_hint_t  ngx_http_mtd_block_seconds;
 extern ngx_http_mtd_hint_t  ngx_http_mtd_block_switch;
 
 

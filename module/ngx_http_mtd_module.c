@@ -388,14 +388,21 @@ ngx_http_mtd_bind(ngx_conf_t *cf, ngx_http_mtd_loc_conf_t *conf)
         conf->store = ngx_http_mtd_store_find(mmcf, &conf->store_name);
     }
 
+    if (conf->store == NULL && conf->store_name.len) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown store \"%V\" of \"mtd\" in the server in "
+                      "%s:%ui, it must be the name of an mtd_redis",
+                      &conf->store_name, cscf->file_name, cscf->line);
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->store == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "%s \"%V\" of \"mtd\" in the server in %s:%ui, there "
-                      "%s mtd_redis",
-                      conf->store_name.len ? "unknown store" : "no store",
-                      &conf->store_name, cscf->file_name, cscf->line,
-                      mmcf->stores.nelts ? "must be store=NAME of an"
-                                         : "must be an");
+                      "no store for \"mtd\" in the server in %s:%ui, %s",
+                      cscf->file_name, cscf->line,
+                      mmcf->stores.nelts ? "with several mtd_redis it needs "
+                                           "store=NAME"
+                                         : "there is no mtd_redis");
         return NGX_CONF_ERROR;
     }
 

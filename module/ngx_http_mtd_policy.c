@@ -123,7 +123,7 @@ static ngx_command_t  ngx_http_mtd_policy_commands[] = {
       ngx_http_mtd_block_sec,
       0,
       offsetof(ngx_http_mtd_rules_t, max_age),
-      &ngx_http_mtd_block_time },
+      &ngx_http_mtd_block_seconds },
 
     { ngx_string("unknown_device"),
       NGX_CONF_TAKE1,

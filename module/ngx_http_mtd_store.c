@@ -63,6 +63,10 @@ static ngx_http_mtd_hint_t  ngx_http_mtd_text_hint = {
     "printable characters without spaces", NULL
 };
 
+static ngx_http_mtd_hint_t  ngx_http_mtd_server_hint = {
+    "host:port or unix:path", NULL
+};
+
 static ngx_http_mtd_hint_t  ngx_http_mtd_file_hint = {
     "the path of a file, without spaces", NULL
 };
@@ -95,7 +99,7 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
       ngx_http_mtd_set_server,
       0,
       offsetof(ngx_http_mtd_redis_t, topology.servers),
-      &ngx_http_mtd_text_hint },
+      &ngx_http_mtd_server_hint },
 
     { ngx_string("sentinel"),
       NGX_CONF_2MORE,
@@ -214,7 +218,7 @@ static ngx_command_t  ngx_http_mtd_redis_commands[] = {
       ngx_http_mtd_block_sec,
       0,
       offsetof(ngx_http_mtd_redis_t, ttl),
-      &ngx_http_mtd_block_time },
+      &ngx_http_mtd_block_seconds },
 
     { ngx_string("state"),
       NGX_CONF_TAKE1,

@@ -48,14 +48,16 @@ unknown store "s" of "mtd" in the server in
 --- http: mtd_redis s { server 127.0.0.1:1; }
 --- must_die
 --- error_log
-no store "" of "mtd" in the server in
+no store for "mtd" in the server in
+with several mtd_redis it needs store=NAME
 
 === TEST 7: no store at all
 --- http_config: mtd_policy p { }
 --- config: mtd p; mtd_profile generic; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- must_die
 --- error_log
-no store "" of "mtd" in the server in
+no store for "mtd" in the server in
+there is no mtd_redis
 
 === TEST 8: a parameter that is not store=
 --- gate

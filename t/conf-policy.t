@@ -168,13 +168,13 @@ unexpected "{" in
 --- policy: max_age 0;
 --- must_die
 --- error_log
-"0" of "max_age" in mtd_policy is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+"0" of "max_age" in mtd_policy is invalid; it must be a time above zero in whole seconds, such as 10s, 4h or 30d in
 
 === TEST 28: max_age twice
 --- policy: max_age 1d; max_age 1d;
 --- must_die
 --- error_log
-"1d" of "max_age" in mtd_policy is duplicate; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+"1d" of "max_age" in mtd_policy is duplicate; it must be a time above zero in whole seconds, such as 10s, 4h or 30d in
 
 === TEST 29: bypass never
 --- policy: bypass never;

@@ -26,96 +26,102 @@ unknown parameter "servers" in mtd_redis in
 --- error_log
 "fresh" in mtd_redis takes one value: a time above zero
 
-=== TEST 4: no server
+=== TEST 4: two servers in one place
+--- store: server 127.0.0.1:1 127.0.0.1:2;
+--- must_die
+--- error_log
+"server" in mtd_redis takes one value: host:port or unix:path in
+
+=== TEST 5: no server
 --- http: mtd_redis other { }
 --- must_die
 --- error_log
 mtd_redis "other" has no "server", and no "sentinel" that knows where it is in
 
-=== TEST 5: no port
+=== TEST 6: no port
 --- store: server 127.0.0.1:port;
 --- must_die
 --- error_log
 invalid server "127.0.0.1:port" in mtd_redis "r": invalid port; it must be host:port or unix:path in
 
-=== TEST 6: a server with a path
+=== TEST 7: a server with a path
 --- store: server 127.0.0.1:6379/1;
 --- must_die
 --- error_log
 invalid server "127.0.0.1:6379/1" in mtd_redis "r": invalid host; it must be host:port or unix:path in
 
-=== TEST 7: a name that nobody knows
+=== TEST 8: a name that nobody knows
 --- store: server no.such.host.invalid:6379;
 --- must_die
 --- error_log
 server "no.such.host.invalid:6379" of mtd_redis "r" cannot be resolved: host not found; with a "resolver" in http {} it is looked up at run time
 
-=== TEST 8: an empty prefix
+=== TEST 9: an empty prefix
 --- store: prefix "";
 --- must_die
 --- error_log
 "" of "prefix" in mtd_redis is empty; it must be printable characters without spaces in
 
-=== TEST 9: a space in the prefix
+=== TEST 10: a space in the prefix
 --- store: prefix "a b:";
 --- must_die
 --- error_log
 "a b:" of "prefix" in mtd_redis is invalid; it must be printable characters without spaces in
 
-=== TEST 10: a long prefix
+=== TEST 11: a long prefix
 --- store: prefix pppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp:;
 --- must_die
 --- error_log
 "prefix" of mtd_redis "r" is longer than
 
-=== TEST 11: a user without a password
+=== TEST 12: a user without a password
 --- store: user gate;
 --- must_die
 --- error_log
 mtd_redis "r" has a "user" but no "password" in
 
-=== TEST 12: a password in the configuration
+=== TEST 13: a password in the configuration
 --- store: password hunter2;
 --- must_die
 --- error_log
 "password" must be file:PATH of a file that holds the secret, which does not belong here in
 
-=== TEST 13: no file of a password
+=== TEST 14: no file of a password
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret.none;
 --- must_die
 --- error_log
 open() "
 secret.none" failed (2: No such file or directory)
 
-=== TEST 14: a password that others can read
+=== TEST 15: a password that others can read
 --- post_setup_server_root: MTD::write_file('secret', "text\n", 0644);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 is open to everybody, its mode must not give others any right: chmod o= it in
 
-=== TEST 15: an empty password
+=== TEST 16: an empty password
 --- post_setup_server_root: MTD::write_file('secret', "\n\n", 0600);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 must hold a secret of one line in
 
-=== TEST 16: a password of two lines
+=== TEST 17: a password of two lines
 --- post_setup_server_root: MTD::write_file('secret', "new\nold\n", 0600);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 must hold a secret of one line in
 
-=== TEST 17: a password that is too long, and has its line end where it is cut
+=== TEST 18: a password that is too long, and has its line end where it is cut
 --- post_setup_server_root: MTD::write_file('secret', 'a' x 4095 . "\nmore", 0600);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 must hold a secret of one line in
 
-=== TEST 18: a password that is a directory
+=== TEST 19: a password that is a directory
 --- post_setup_server_root: chmod 0750, MTD::server_root() . '/html';
 --- store: password file:$TEST_NGINX_SERVER_ROOT/html;
 --- must_die
@@ -123,88 +129,88 @@ must hold a secret of one line in
 read() "
 failed
 
-=== TEST 19: a key_secret in the configuration
+=== TEST 20: a key_secret in the configuration
 --- store: key_secret 0123456789012345678901234567890123456789;
 --- must_die
 --- error_log
 "key_secret" must be file:PATH of a file that holds the secret, which does not belong here in
 
-=== TEST 20: a key_secret that others can read
+=== TEST 21: a key_secret that others can read
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0604);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 is open to everybody
 
-=== TEST 21: a short key_secret
+=== TEST 22: a short key_secret
 --- post_setup_server_root: MTD::write_file('secret', "x" x 15, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 "key_secret" of mtd_redis "r" must have
 
-=== TEST 22: a long key_secret
+=== TEST 23: a long key_secret
 --- post_setup_server_root: MTD::write_file('secret', "x" x 2000, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 "key_secret" of mtd_redis "r" must have
 
-=== TEST 23: a database that is no number
+=== TEST 24: a database that is no number
 --- store: database one;
 --- must_die
 --- error_log
 "one" of "database" in mtd_redis is invalid; it must be a number from 0 to 65535 in
 
-=== TEST 24: a high database
+=== TEST 25: a high database
 --- store: database 65536;
 --- must_die
 --- error_log
 "65536" of "database" in mtd_redis is invalid; it must be a number from 0 to 65535 in
 
-=== TEST 25: a small zone
+=== TEST 26: a small zone
 --- store: zone 128k;
 --- must_die
 --- error_log
 "128k" of "zone" in mtd_redis is too small; it must be a size of at least 256k, such as 128m in
 
-=== TEST 26: a zone that is no size
+=== TEST 27: a zone that is no size
 --- store: zone big;
 --- must_die
 --- error_log
 "big" of "zone" in mtd_redis is invalid; it must be a size of at least 256k, such as 128m in
 
-=== TEST 27: stale is less than fresh
+=== TEST 28: stale is less than fresh
 --- store: fresh 2h; stale 1h;
 --- must_die
 --- error_log
 "stale" (3600000ms) must not be less than "fresh" (7200000ms): a record serves longer, not shorter, while redis is away in
 
-=== TEST 28: stale is more than ttl
+=== TEST 29: stale is more than ttl
 --- store: stale 2d; ttl 1d;
 --- must_die
 --- error_log
 "stale" (172800s) must not be more than "ttl" (86400s): a record must not outlive its key in
 
-=== TEST 29: the same store twice
+=== TEST 30: the same store twice
 --- http: mtd_redis r { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 duplicate mtd_redis "r" in
 
-=== TEST 30: a store with an odd name
+=== TEST 31: a store with an odd name
 --- http: mtd_redis "a b" { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 invalid name "a b", it must be 1 to 64 letters, digits, "_" and "-", and not "off" in
 
-=== TEST 31: a store named off
+=== TEST 32: a store named off
 --- http: mtd_redis off { server 127.0.0.1:1; }
 --- must_die
 --- error_log
 invalid name "off", it must be 1 to 64 letters
 
-=== TEST 32: server twice
+=== TEST 33: server twice
 --- store
 
 server unix:/a;
@@ -213,7 +219,7 @@ server unix:/a;
 --- error_log
 "unix:/a" of "server" in mtd_redis is duplicate; it must be 
 
-=== TEST 33: user twice
+=== TEST 34: user twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -223,7 +229,7 @@ user a;
 --- error_log
 "a" of "user" in mtd_redis is duplicate; it must be 
 
-=== TEST 34: database twice
+=== TEST 35: database twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -233,7 +239,7 @@ database 0;
 --- error_log
 "0" of "database" in mtd_redis is duplicate; it must be 
 
-=== TEST 35: prefix twice
+=== TEST 36: prefix twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -243,7 +249,7 @@ prefix a:;
 --- error_log
 "a:" of "prefix" in mtd_redis is duplicate; it must be 
 
-=== TEST 36: zone twice
+=== TEST 37: zone twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -253,7 +259,7 @@ zone 1m;
 --- error_log
 "1m" of "zone" in mtd_redis is duplicate; it must be 
 
-=== TEST 37: connect_timeout twice
+=== TEST 38: connect_timeout twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -263,7 +269,7 @@ connect_timeout 1s;
 --- error_log
 "1s" of "connect_timeout" in mtd_redis is duplicate; it must be 
 
-=== TEST 38: timeout twice
+=== TEST 39: timeout twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -273,7 +279,7 @@ timeout 1s;
 --- error_log
 "1s" of "timeout" in mtd_redis is duplicate; it must be 
 
-=== TEST 39: fresh twice
+=== TEST 40: fresh twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -283,7 +289,7 @@ fresh 1m;
 --- error_log
 "1m" of "fresh" in mtd_redis is duplicate; it must be 
 
-=== TEST 40: unknown twice
+=== TEST 41: unknown twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -293,7 +299,7 @@ unknown 1s;
 --- error_log
 "1s" of "unknown" in mtd_redis is duplicate; it must be 
 
-=== TEST 41: stale twice
+=== TEST 42: stale twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -303,7 +309,7 @@ stale 5h;
 --- error_log
 "5h" of "stale" in mtd_redis is duplicate; it must be 
 
-=== TEST 42: ttl twice
+=== TEST 43: ttl twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -313,21 +319,21 @@ ttl 2d;
 --- error_log
 "2d" of "ttl" in mtd_redis is duplicate; it must be 
 
-=== TEST 43: password twice
+=== TEST 44: password twice
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0600);
 --- store: password file:$TEST_NGINX_SERVER_ROOT/secret; password file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 " of "password" in mtd_redis is duplicate; it must be file:PATH of a file that holds it in
 
-=== TEST 44: key_secret twice
+=== TEST 45: key_secret twice
 --- post_setup_server_root: MTD::write_file('secret', "x" x 32, 0600);
 --- store: key_secret file:$TEST_NGINX_SERVER_ROOT/secret; key_secret file:$TEST_NGINX_SERVER_ROOT/secret;
 --- must_die
 --- error_log
 " of "key_secret" in mtd_redis is duplicate; it must be file:PATH of a file that holds it in
 
-=== TEST 45: connect_timeout soon
+=== TEST 46: connect_timeout soon
 --- store
 
 connect_timeout soon;
@@ -335,7 +341,7 @@ connect_timeout soon;
 --- error_log
 "soon" of "connect_timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 46: connect_timeout 0
+=== TEST 47: connect_timeout 0
 --- store
 
 connect_timeout 0;
@@ -343,7 +349,7 @@ connect_timeout 0;
 --- error_log
 "0" of "connect_timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 47: timeout soon
+=== TEST 48: timeout soon
 --- store
 
 timeout soon;
@@ -351,7 +357,7 @@ timeout soon;
 --- error_log
 "soon" of "timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 48: timeout 0
+=== TEST 49: timeout 0
 --- store
 
 timeout 0;
@@ -359,7 +365,7 @@ timeout 0;
 --- error_log
 "0" of "timeout" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 49: fresh soon
+=== TEST 50: fresh soon
 --- store
 
 fresh soon;
@@ -367,7 +373,7 @@ fresh soon;
 --- error_log
 "soon" of "fresh" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 50: fresh 0
+=== TEST 51: fresh 0
 --- store
 
 fresh 0;
@@ -375,7 +381,7 @@ fresh 0;
 --- error_log
 "0" of "fresh" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 51: unknown soon
+=== TEST 52: unknown soon
 --- store
 
 unknown soon;
@@ -383,7 +389,7 @@ unknown soon;
 --- error_log
 "soon" of "unknown" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 52: unknown 0
+=== TEST 53: unknown 0
 --- store
 
 unknown 0;
@@ -391,7 +397,7 @@ unknown 0;
 --- error_log
 "0" of "unknown" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 53: stale soon
+=== TEST 54: stale soon
 --- store
 
 stale soon;
@@ -399,7 +405,7 @@ stale soon;
 --- error_log
 "soon" of "stale" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 54: stale 0
+=== TEST 55: stale 0
 --- store
 
 stale 0;
@@ -407,84 +413,84 @@ stale 0;
 --- error_log
 "0" of "stale" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
 
-=== TEST 55: ttl soon
+=== TEST 56: ttl soon
 --- store
 
 ttl soon;
 --- must_die
 --- error_log
-"soon" of "ttl" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+"soon" of "ttl" in mtd_redis is invalid; it must be a time above zero in whole seconds, such as 10s, 4h or 30d in
 
-=== TEST 56: ttl 0
+=== TEST 57: ttl 0
 --- store
 
 ttl 0;
 --- must_die
 --- error_log
-"0" of "ttl" in mtd_redis is invalid; it must be a time above zero, such as 200ms, 10s, 10m, 4h or 30d in
+"0" of "ttl" in mtd_redis is invalid; it must be a time above zero in whole seconds, such as 10s, 4h or 30d in
 
-=== TEST 57: an ssl that is neither on nor off
+=== TEST 58: an ssl that is neither on nor off
 --- store: ssl yes;
 --- must_die
 --- error_log
 "yes" of "ssl" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 58: TLS without a word on whom to trust
+=== TEST 59: TLS without a word on whom to trust
 --- store: ssl on;
 --- must_die
 --- error_log
 mtd_redis "r" verifies its server and needs "ssl_trusted_certificate", a file of the CAs that may have signed its certificate in
 
-=== TEST 59: parameters of TLS without TLS
+=== TEST 60: parameters of TLS without TLS
 --- store: ssl_name redis.test;
 --- must_die
 --- error_log
 mtd_redis "r" has parameters of TLS, but no "ssl on" in
 
-=== TEST 60: a switch of TLS without TLS
+=== TEST 61: a switch of TLS without TLS
 --- store: ssl_verify off;
 --- must_die
 --- error_log
 mtd_redis "r" has parameters of TLS, but no "ssl on" in
 
-=== TEST 61: a certificate without a key
+=== TEST 62: a certificate without a key
 --- store: ssl on; ssl_verify off; ssl_certificate gate.pem;
 --- must_die
 --- error_log
 mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
 
-=== TEST 62: a key without a certificate
+=== TEST 63: a key without a certificate
 --- store: ssl on; ssl_verify off; ssl_certificate_key gate.key;
 --- must_die
 --- error_log
 mtd_redis "r" must have both of "ssl_certificate" and "ssl_certificate_key", or none in
 
-=== TEST 63: an ssl_verify that is neither on nor off
+=== TEST 64: an ssl_verify that is neither on nor off
 --- store: ssl on; ssl_verify optional;
 --- must_die
 --- error_log
 "optional" of "ssl_verify" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 64: ssl twice
+=== TEST 65: ssl twice
 --- store: ssl on; ssl on;
 --- must_die
 --- error_log
 "on" of "ssl" in mtd_redis is duplicate; it must be on or off in
 
-=== TEST 65: CAs that are not there
+=== TEST 66: CAs that are not there
 --- store: ssl on; ssl_name x; ssl_trusted_certificate none.pem;
 --- must_die
 --- error_log
 none.pem
 
-=== TEST 66: state without a directory
+=== TEST 67: state without a directory
 --- store: state $TEST_NGINX_SERVER_ROOT/none/known;
 --- must_die
 --- error_log
 there is no directory "
 none/" for "state" of mtd_redis "r"; it must be there, and belong to the user of the workers in
 
-=== TEST 67: the directory of state is open to everybody
+=== TEST 68: the directory of state is open to everybody
 --- post_setup_server_root
 chmod 0777, "$Test::Nginx::Util::ServRoot/html" or die $!;
 --- store: state $TEST_NGINX_SERVER_ROOT/html/known;
@@ -492,20 +498,20 @@ chmod 0777, "$Test::Nginx::Util::ServRoot/html" or die $!;
 --- error_log
 html/", the directory of "state" of mtd_redis "r", is open to everybody, who could put a file there: chmod o-w it in
 
-=== TEST 68: state is a directory
+=== TEST 69: state is a directory
 --- store: state $TEST_NGINX_SERVER_ROOT/html;
 --- must_die
 --- error_log
 html", the "state" of mtd_redis "r", is no file; it must be one that the gate alone writes in
 
-=== TEST 69: two stores with one state
+=== TEST 70: two stores with one state
 --- store: state $TEST_NGINX_SERVER_ROOT/known;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
 --- must_die
 --- error_log
 known" is the "state" of mtd_redis "r" and "s"; each must have a file of its own in
 
-=== TEST 70: state twice
+=== TEST 71: state twice
 --- store
 
 server unix:$TEST_NGINX_REDIS;
@@ -515,38 +521,38 @@ state $TEST_NGINX_SERVER_ROOT/a;
 --- error_log
 a" of "state" in mtd_redis is duplicate; it must be the path of a file, without spaces in
 
-=== TEST 71: an empty state
+=== TEST 72: an empty state
 --- store: state "";
 --- must_die
 --- error_log
 "" of "state" in mtd_redis is empty; it must be the path of a file, without spaces in
 
-=== TEST 72: a state with a space
+=== TEST 73: a state with a space
 --- store: state "a b";
 --- must_die
 --- error_log
 "a b" of "state" in mtd_redis is invalid; it must be the path of a file, without spaces in
 
-=== TEST 73: a preload that is neither on nor off
+=== TEST 74: a preload that is neither on nor off
 --- store: preload lazy;
 --- must_die
 --- error_log
 "lazy" of "preload" in mtd_redis is invalid; it must be on or off in
 
-=== TEST 74: preload twice
+=== TEST 75: preload twice
 --- store: preload on; preload on;
 --- must_die
 --- error_log
 "on" of "preload" in mtd_redis is duplicate; it must be on or off in
 
-=== TEST 75: a state where the other is written first
+=== TEST 76: a state where the other is written first
 --- store: state $TEST_NGINX_SERVER_ROOT/known;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known.tmp; }
 --- must_die
 --- error_log
 "state" of mtd_redis "r" and "s" differ by ".tmp" only, which is where the file is written first; give one another name in
 
-=== TEST 76: ... in the other order
+=== TEST 77: ... in the other order
 --- store: state $TEST_NGINX_SERVER_ROOT/known.tmp;
 --- http: mtd_redis s { server 127.0.0.1:1; state $TEST_NGINX_SERVER_ROOT/known; }
 --- must_die

@@ -185,7 +185,7 @@ mtd_redis "s" has no "server", and no "sentinel" that knows where it is in
 --- http: mtd_redis s { cluster on; server a:1; server b:1; server a:1; }
 --- must_die
 --- error_log
-"a:1" of "server" in mtd_redis is duplicate; it must be printable characters without spaces in
+"a:1" of "server" in mtd_redis is duplicate; it must be host:port or unix:path in
 
 === TEST 29: an invalid server of a cluster
 --- http: mtd_redis s { cluster on; server 127.0.0.1:1; server 127.0.0.1:x; }
