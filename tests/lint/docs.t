@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What nginx parses is what docs/ describes: directives, parameters of the
-# blocks, variables.
+# blocks, variables.  Each scenario is in their table of contents.
 
 use strict;
 use warnings;
@@ -55,6 +55,13 @@ ok($entry{$_}, "\$$_ ($variable{$_}) is in docs/variables.md")
     for sort keys %variable;
 ok($variable{$_}, "\$$_ of docs/variables.md is in the code")
     for sort keys %entry;
+
+my %row = map { $_ => 1 }
+    slurp('tests/scenarios/README.md') =~ /^\| `(.+?\.t)` \| [^|]+ \|$/gm;
+my %scenario = map { s{.*/}{}r => 1 } glob 'tests/scenarios/*.t';
+
+is_deeply([sort keys %row], [sort keys %scenario],
+          'tests/scenarios/README.md names each scenario, and no other');
 
 done_testing();
 
