@@ -148,7 +148,10 @@ stop() {
     fi
 }
 
+# whoever is impatient may say so twice
+
 stop_all() {
+    trap "" INT TERM
     stop "$gate_pid"
     stop "$backend_pid"
     stop "$redis_pid"
