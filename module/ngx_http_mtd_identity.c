@@ -54,6 +54,7 @@ static ngx_inline void ngx_http_mtd_take_record(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_mtd_answer_t *answer)
     __attribute__((always_inline));
+static ngx_uint_t ngx_http_mtd_unsure(ngx_http_mtd_answers_t *answers);
 static ngx_inline void ngx_http_mtd_take(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf,
     ngx_mtd_answer_t *answer)
@@ -597,6 +598,7 @@ ngx_http_mtd_combine(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     }
 
     ctx->spread = ngx_http_mtd_spread(ctx, answers);
+    ctx->unsure = ngx_http_mtd_unsure(answers);
 }
 
 
@@ -614,6 +616,23 @@ ngx_http_mtd_spread(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
         if (!mtd_hash_equal(&answer->device, &ctx->device)
             && !mtd_hash_equal(&answer->device, &answer->alias))
         {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* 1 if one was not answered, also where another is decided on */
+
+static ngx_uint_t
+ngx_http_mtd_unsure(ngx_http_mtd_answers_t *answers)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < answers->n; i++) {
+        if (answers->answer[i].source >= NGX_MTD_LOOKUP_STALE) {
             return 1;
         }
     }

@@ -58,6 +58,8 @@ static ngx_uint_t ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
 static void ngx_http_mtd_open_asked(void *data);
 static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
+static ngx_inline void ngx_http_mtd_open_keep(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
 static void ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static ngx_inline void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
@@ -143,8 +145,7 @@ ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
     ctx->request = r;
     ctx->open = 1;
 
-    ngx_http_mtd_open_insert(opens, ctx);
-    ngx_http_mtd_open_until(opens, ctx);
+    ngx_http_mtd_open_keep(opens, ctx);
 }
 
 
@@ -333,6 +334,7 @@ ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
     }
 
     before = *ctx;
+    ctx->unsure = 0;
 
     rc = ngx_http_mtd_identify_again(r, ctx, mlcf, ngx_http_mtd_open_asked);
 
@@ -388,9 +390,7 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
 
     /* one that redis could not be asked about may be unknown by now */
 
-    if (ctx->unsure || ctx->source == NGX_MTD_LOOKUP_ERROR
-        || (ctx->until && ctx->until <= ngx_time()))
-    {
+    if (ctx->unsure || (ctx->until && ctx->until <= ngx_time())) {
         return 0;
     }
 
@@ -492,12 +492,9 @@ ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
         return;
     }
 
-    ctx->unsure = 0;
-
     ngx_queue_remove(&ctx->queue);
 
-    ngx_http_mtd_open_insert(opens, ctx);
-    ngx_http_mtd_open_until(opens, ctx);
+    ngx_http_mtd_open_keep(opens, ctx);
 
     if (ctx->again) {
         ctx->again = 0;
@@ -506,6 +503,21 @@ ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
         ngx_queue_insert_tail(&opens->due, &ctx->queue);
         ngx_post_event(&opens->event, &ngx_posted_events);
     }
+}
+
+
+/* what redis did not say it may say soon, and tells nobody that it may */
+
+static ngx_inline void
+ngx_http_mtd_open_keep(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    if (ctx->unsure || ctx->source >= NGX_MTD_LOOKUP_STALE) {
+        ctx->unsure = 1;
+        opens->unsure = 1;
+    }
+
+    ngx_http_mtd_open_insert(opens, ctx);
+    ngx_http_mtd_open_until(opens, ctx);
 }
 
 
