@@ -60,6 +60,8 @@ static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
 static ngx_inline void ngx_http_mtd_open_keep(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
+static void ngx_http_mtd_open_due(ngx_http_mtd_opens_t *opens,
+    ngx_http_mtd_ctx_t *ctx);
 static void ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static ngx_inline void ngx_http_mtd_open_wake(ngx_http_mtd_opens_t *opens,
@@ -146,6 +148,13 @@ ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
     ctx->open = 1;
 
     ngx_http_mtd_open_keep(opens, ctx);
+
+    if (ctx->ask && !ctx->unsure) {
+
+        /* what was answered first may have changed before the last answer */
+
+        ngx_http_mtd_open_due(opens, ctx);
+    }
 }
 
 
@@ -173,9 +182,7 @@ ngx_http_mtd_open_changed(void *data, ngx_mtd_changed_e changed,
             ctx = ngx_queue_data(q, ngx_http_mtd_ctx_t, queue);
 
             if (mtd_hash_equal(&ctx->device, device)) {
-                ngx_queue_remove(q);
-                ngx_queue_insert_tail(&opens->due, q);
-                ngx_post_event(&opens->event, &ngx_posted_events);
+                ngx_http_mtd_open_due(opens, ctx);
             }
         }
 
@@ -498,11 +505,17 @@ ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
 
     if (ctx->again) {
         ctx->again = 0;
-
-        ngx_queue_remove(&ctx->queue);
-        ngx_queue_insert_tail(&opens->due, &ctx->queue);
-        ngx_post_event(&opens->event, &ngx_posted_events);
+        ngx_http_mtd_open_due(opens, ctx);
     }
+}
+
+
+static void
+ngx_http_mtd_open_due(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
+{
+    ngx_queue_remove(&ctx->queue);
+    ngx_queue_insert_tail(&opens->due, &ctx->queue);
+    ngx_post_event(&opens->event, &ngx_posted_events);
 }
 
 
