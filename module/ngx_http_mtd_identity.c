@@ -419,8 +419,7 @@ ngx_http_mtd_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     ngx_memcpy(ask->identity, id, n * sizeof(ngx_http_mtd_identity_t));
 
-    ask->time = ngx_mtd_zone_clock();
-    ngx_str_null(&ask->groups);
+    ask->begun = ngx_mtd_zone_clock();
 
     lookup = ask->lookup;
 
@@ -457,6 +456,8 @@ ngx_http_mtd_get_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_mtd_lookup_t    *lookup;
     ngx_http_mtd_ask_t  *ask;
 
+    static ngx_str_t  none = ngx_null_string;
+
     ask = ctx->ask;
 
     if (ask && ask->n == n && ask->lookup->n == slots) {
@@ -476,6 +477,11 @@ ngx_http_mtd_get_ask(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
 
     ask->n = n;
     ask->lookup = lookup;
+
+    /* what is told of an open request stays until there is something else */
+
+    ask->time = ctx->ask ? ctx->ask->time : 0;
+    ask->groups = ctx->ask ? ctx->ask->groups : none;
     ctx->ask = ask;
 
     return ask;
@@ -535,7 +541,7 @@ ngx_http_mtd_collect(ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_answers_t *answers)
         answers->answer[i] = lookup->slot[i].answer;
     }
 
-    ctx->ask->time = ngx_mtd_zone_clock() - ctx->ask->time;
+    ctx->ask->time = ngx_mtd_zone_clock() - ctx->ask->begun;
 
     ngx_mtd_zone_count_time(&ctx->store->zone, NGX_MTD_TIME_LOOKUP,
                             ctx->ask->time);

@@ -186,7 +186,8 @@ typedef struct {
 /* redis was asked for this request; in its pool */
 
 struct ngx_http_mtd_ask_s {
-    uint64_t                      time;     /* microseconds */
+    uint64_t                      begun;    /* microseconds */
+    uint64_t                      time;     /* ... that it took */
     ngx_str_t                     groups;   /* if not in the zone's texts */
     ngx_uint_t                    n;        /* of identities */
     ngx_mtd_lookup_t             *lookup;

@@ -53,6 +53,8 @@ static void ngx_http_mtd_open_check(ngx_http_mtd_opens_t *opens,
 static ngx_uint_t ngx_http_mtd_open_redirected(ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
+static ngx_uint_t ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens,
+    ngx_mtd_lookup_t *lookup);
 static ngx_uint_t ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
     const ngx_mtd_answer_t *before);
 static void ngx_http_mtd_open_asked(void *data);
@@ -411,13 +413,35 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
         return ngx_http_mtd_open_same(opens, &before);
     }
 
-    if (ctx->found == NULL || ctx->found->n == 0) {
+    if (ctx->found == NULL) {
+        return ctx->ask && ngx_http_mtd_open_told(opens, ctx->ask->lookup);
+    }
+
+    if (ctx->found->n == 0) {
         return 0;
     }
 
     for (i = 0; i < ctx->found->n; i++) {
 
         if (!ngx_http_mtd_open_same(opens, &ctx->found->answer[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* the same by what redis was asked for, at first */
+
+static ngx_uint_t
+ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens, ngx_mtd_lookup_t *lookup)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < lookup->n; i++) {
+
+        if (!ngx_http_mtd_open_same(opens, &lookup->slot[i].answer)) {
             return 0;
         }
     }

@@ -58,6 +58,16 @@ $open{more} = waits('more', '/x?device=three');
 is(asked(), $asked + 2, 'without a change nothing is asked again');
 ok(waiting($_), "... and $_ stays") for qw(three more);
 
+# one that ends while redis is asked about it once more
+
+script('rule HMGET mtd:device:three 1 hold', 'hset mtd:device:three os iOS');
+ok(wait_for(sub { script('held') == 1 }), 'redis is asked once more');
+close delete $open{$_} for qw(three more);
+ok(wait_for(sub { 2 == (() = slurp("$dir/logs/time.log") =~ m{^/x\?device=three}mg) }),
+   '... and the clients leave');
+unlike(slurp("$dir/logs/time.log"), qr/ \d\d+\./,
+       '... that is no longer than they have waited');
+
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
@@ -93,12 +103,14 @@ sub http {
     return <<"END";
 mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
 mtd_policy p { }
+log_format time "\$request_uri \$mtd_lookup_time";
 server {
     listen unix:$dir/gate.sock;
     mtd p; mtd_profile exchange; mtd_identify value eas;
     mtd_endpoint /x other; mtd_endpoint /status other;
     mtd_value \$arg_device kind=serial;
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
+    access_log $dir/logs/time.log time;
     location / { proxy_read_timeout 1h; proxy_pass http://unix:$dir/sink.sock; }
     location = /status { mtd_status; }
 }
