@@ -87,10 +87,10 @@ const mtd_profile_t *mtd_profile_find(const u_char *name, size_t len);
 /*
  * The endpoint that IIS would choose, letter case ignored: none but a
  * refused one if a refused segment stands anywhere; else the first of
- * endpoints that is a prefix of uri on a segment border, unless one of the
- * segments stands behind it; else that of segments that starts leftmost,
- * since IIS looks for no other behind it; else the fallback.  uri is the
- * decoded canonical path.  NULL: the profile does not know it.
+ * endpoints that is a prefix of uri on a segment border, unless it is open
+ * and one of the segments stands behind it; else that of segments that starts
+ * leftmost, since IIS looks for no other behind it; else the fallback.  uri is
+ * the decoded canonical path.  NULL: the profile does not know it.
  */
 
 const mtd_endpoint_t *mtd_profile_match(const mtd_profile_t *profile,

@@ -176,3 +176,16 @@ X-Is: allow open_endpoint
 is http('GET', "/autodiscover/autodiscover.json?$_")->{status}, 400, $_
     for '@evil/owa/?&Email=autodiscover/autodiscover.json%3f@evil',
         'Email=a&Email=b';
+
+=== TEST 15: a login page is open, a site of its name is not
+--- gate eval: "mtd_profile sharepoint; $::value"
+--- request
+GET /_login/default.aspx
+--- response_headers
+X-Is: allow open_endpoint
+--- then
+for ('/_login/_api/web/lists', '/_forms/x/_vti_bin/lists.asmx',
+     '/_layouts/15/images/_api/web')
+{
+    is http('GET', $_)->{status}, 403, "$_ is gated";
+}

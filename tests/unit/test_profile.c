@@ -205,6 +205,23 @@ static match_case_t  cases[] = {
       MTD_OPEN },
     { "sharepoint", "/_loginx", MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
 
+    /* nor does a page that is open where it stands as a site would */
+
+    { "sharepoint", "/_login/_api/web/lists", MTD_PROTOCOL_SHAREPOINT_REST,
+      MTD_GATED },
+    { "sharepoint", "/_LOGIN/x/_API", MTD_PROTOCOL_SHAREPOINT_REST,
+      MTD_GATED },
+    { "sharepoint", "/_trust/_vti_bin/lists.asmx", MTD_PROTOCOL_OFFICE,
+      MTD_GATED },
+    { "sharepoint", "/_windows/_vti_bin/client.svc/ProcessQuery",
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED },
+    { "sharepoint", "/_forms/_layouts/15/download.aspx",
+      MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_GATED },
+    { "sharepoint", "/_forms/_layouts/15/metadata/json/1", 0, MTD_REFUSED },
+    { "sharepoint", "/_layouts/15/images/_api/web",
+      MTD_PROTOCOL_SHAREPOINT_REST, MTD_GATED },
+    { "sharepoint", "/_forms/_apix", MTD_PROTOCOL_SHAREPOINT_PAGE, MTD_OPEN },
+
     { "generic", "/x", MTD_PROTOCOL_OTHER, MTD_GATED }
 };
 
