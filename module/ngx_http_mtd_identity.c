@@ -677,6 +677,7 @@ ngx_http_mtd_take_record(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     ngx_http_mtd_loc_conf_t *mlcf, ngx_mtd_answer_t *answer)
 {
     ctx->record = answer->record;
+    ctx->fetched = answer->fetched;
 
     if (ctx->ask) {
         ctx->ask->groups = answer->groups;

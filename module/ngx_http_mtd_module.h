@@ -169,7 +169,8 @@ typedef struct {
     /* what follows is not zeroed: it is written before it is read */
 
     mtd_hash_t                    alias;        /* that named the device */
-    mtd_record_t                  record;       /* if known */
+    mtd_record_t                  record;       /* if known, */
+    ngx_msec_t                    fetched;      /* and when it was read */
     uint64_t                      user;         /* if user_known */
 
     ngx_pool_cleanup_t            cleanup;      /* of r->pool, if kept */

@@ -558,6 +558,16 @@ ngx_http_mtd_open_keep(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
 }
 
 
+/* seconds; another worker's clock, that has read it, may be a little ahead */
+
+static ngx_inline time_t
+ngx_http_mtd_open_age(ngx_http_mtd_ctx_t *ctx)
+{
+    return (ctx->fetched < ngx_current_msec)
+           ? (time_t) (ngx_current_msec - ctx->fetched) / 1000 : 0;
+}
+
+
 /* when time alone may turn the decision */
 
 static void
@@ -581,7 +591,8 @@ ngx_http_mtd_open_until(ngx_http_mtd_opens_t *opens, ngx_http_mtd_ctx_t *ctx)
         }
 
         if (rec->ttl && rec->ttl != MTD_TTL_MAX) {
-            age = ngx_time() + mtd_ttl_seconds(rec->ttl);
+            age = ngx_time() + mtd_ttl_seconds(rec->ttl)
+                  - ngx_http_mtd_open_age(ctx);
             until = (until && until < age) ? until : age;
         }
     }

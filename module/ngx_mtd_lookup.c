@@ -147,6 +147,7 @@ ngx_mtd_lookup_zone(ngx_mtd_lookups_t *lookups, ngx_mtd_answer_t *answer)
     answer->device = alias.device;
     answer->source = NGX_MTD_LOOKUP_HIT;
     answer->record = device.record;
+    answer->fetched = device.entry.fetched;
     ngx_str_null(&answer->groups);
 
     return 1;
@@ -192,6 +193,7 @@ ngx_mtd_lookup_last(ngx_mtd_lookups_t *lookups, const mtd_hash_t *key,
     answer->device = alias.device;
     answer->source = NGX_MTD_LOOKUP_HIT;
     answer->record = device.record;
+    answer->fetched = device.entry.fetched;
     ngx_str_null(&answer->groups);
 
     return 1;
@@ -333,6 +335,7 @@ ngx_mtd_lookup_device(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result)
     {
         slot->answer.source = NGX_MTD_LOOKUP_MISS;
         slot->answer.record = device.record;
+        slot->answer.fetched = device.entry.fetched;
         return;
     }
 
@@ -385,6 +388,7 @@ ngx_mtd_lookup_fallback(ngx_mtd_slot_t *slot)
         slot->answer.source = NGX_MTD_LOOKUP_STALE;
         slot->answer.device = alias.device;
         slot->answer.record = device.record;
+        slot->answer.fetched = device.entry.fetched;
     }
 }
 
@@ -563,6 +567,7 @@ ngx_mtd_lookup_deliver(ngx_mtd_slot_t *slot, ngx_mtd_result_t *result,
 
         slot->answer.source = NGX_MTD_LOOKUP_MISS;
         slot->answer.record = result->record;
+        slot->answer.fetched = ngx_current_msec;
 
         if (result->groups.len) {
             p = ngx_mtd_lookup_room(slot, result->groups.len);

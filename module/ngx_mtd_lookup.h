@@ -96,7 +96,8 @@ typedef struct {
     ngx_mtd_source_e       source;
     mtd_hash_t             alias;
     mtd_hash_t             device;
-    mtd_record_t           record;          /* HIT, MISS and STALE only */
+    mtd_record_t           record;          /* HIT, MISS and STALE only, */
+    ngx_msec_t             fetched;         /* which is when it was read */
     ngx_str_t              groups;          /* not in the zone's texts */
 } ngx_mtd_answer_t;
 
