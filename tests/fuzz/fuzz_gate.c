@@ -248,6 +248,14 @@ ngx_mtd_node_restart(ngx_mtd_node_t *node)
 }
 
 
+void
+ngx_mtd_node_said(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
+    ngx_mtd_role_e role)
+{
+    fuzz_check(0, "a node that is connected, which none is");
+}
+
+
 ngx_uint_t
 ngx_mtd_node_at(ngx_mtd_node_t *node, ngx_mtd_place_t *place)
 {
