@@ -252,7 +252,9 @@ void
 ngx_mtd_node_said(ngx_mtd_node_t *node, ngx_mtd_place_t *place,
     ngx_mtd_role_e role)
 {
-    fuzz_check(0, "a node that is connected, which none is");
+    if (node->role != role || !ngx_mtd_node_at(node, place)) {
+        ngx_mtd_node_restart(node);
+    }
 }
 
 
