@@ -27,6 +27,8 @@ typedef struct {
 } ngx_http_mtd_rules_t;
 
 
+static char *ngx_http_mtd_policy_check(ngx_conf_t *cf,
+    ngx_http_mtd_rules_t *rules, ngx_str_t *name);
 static ngx_int_t ngx_http_mtd_policy_named(ngx_http_request_t *r,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_loc_conf_t *mlcf);
 static void ngx_http_mtd_flush(ngx_http_request_t *r,
@@ -234,6 +236,11 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
+    rv = ngx_http_mtd_policy_check(cf, &rules, &(*elt)->name);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     ngx_conf_init_uint_value(rules.max_threat, MTD_THREAT_LOW);
     ngx_conf_init_uint_value(rules.compliance, 1);
     ngx_conf_init_uint_value(rules.grace, 1);
@@ -267,6 +274,45 @@ ngx_http_mtd_policy_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mmcf->bind_user |= rules.bind_user;
 
     return NGX_CONF_OK;
+}
+
+
+/* what is written, and cannot have any effect beside the rest */
+
+static char *
+ngx_http_mtd_policy_check(ngx_conf_t *cf, ngx_http_mtd_rules_t *rules,
+    ngx_str_t *name)
+{
+    const char  *idle, *beside;
+
+    idle = NULL;
+    beside = "compliance ignored";
+
+    if (rules->missing_threat == MTD_ALLOW
+        && rules->max_age != NGX_CONF_UNSET)
+    {
+        idle = "max_age";
+        beside = "missing_threat allow";
+
+    } else if (rules->compliance == 0
+               && rules->grace != NGX_CONF_UNSET_UINT)
+    {
+        idle = "grace";
+
+    } else if (rules->compliance == 0
+               && rules->on_noncompliant != NGX_CONF_UNSET_UINT)
+    {
+        idle = "on_noncompliant";
+    }
+
+    if (idle == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%s\" in mtd_policy \"%V\" would never apply beside "
+                       "\"%s\", one of them must go", idle, name, beside);
+    return NGX_CONF_ERROR;
 }
 
 

@@ -193,3 +193,21 @@ unexpected "{" in
 --- must_die
 --- error_log
 "strict" of "bind_user" in mtd_policy is invalid; it must be on or off in
+
+=== TEST 32: a report's age, which nobody asks for
+--- policy: missing_threat allow; max_age 7d;
+--- must_die
+--- error_log
+"max_age" in mtd_policy "p" would never apply beside "missing_threat allow", one of them must go in
+
+=== TEST 33: grace, where compliance is ignored
+--- policy: grace off; compliance ignored;
+--- must_die
+--- error_log
+"grace" in mtd_policy "p" would never apply beside "compliance ignored", one of them must go in
+
+=== TEST 34: ... and what to do without it
+--- policy: compliance ignored; on_noncompliant block;
+--- must_die
+--- error_log
+"on_noncompliant" in mtd_policy "p" would never apply beside "compliance ignored", one of them must go in
