@@ -36,10 +36,11 @@
  *     1.1  the verdict's message and api
  *     1.2  the identity's user, NGX_HTTP_MTD_DEFERRED
  *     1.3  identifies()
+ *     1.4  check, serves()
  */
 
 #define NGX_HTTP_MTD_HOOK_MAJOR     1
-#define NGX_HTTP_MTD_HOOK_MINOR     3
+#define NGX_HTTP_MTD_HOOK_MINOR     4
 
 #define NGX_HTTP_MTD_MODULE_NAME    "ngx_http_mtd_module"
 
@@ -138,6 +139,16 @@ typedef struct {
     /* log phase, for every gated request; cannot fail; may be NULL */
     void               (*audit)(ngx_http_request_t *r,
                                 const ngx_http_mtd_verdict_t *verdict);
+
+    /*
+     * 1.4, for each gated server, when all is inherited.  If mtd_identify of
+     * the server names the hook: what is missing there, without which the
+     * hook can find no device.  If not: a directive of the hook that stands
+     * in this server, and has no effect.  NULL if all is well; else the
+     * text, which ends a message, refuses the configuration.  May be NULL.
+     */
+    const char        *(*check)(ngx_conf_t *cf, ngx_http_conf_ctx_t *server,
+                                ngx_uint_t named);
 } ngx_http_mtd_hook_t;
 
 
@@ -175,6 +186,13 @@ struct ngx_http_mtd_api_s {
      */
     ngx_uint_t         (*identifies)(ngx_http_conf_ctx_t *server,
                                      const ngx_http_mtd_hook_t *hook);
+
+    /*
+     * 1.4: whether the profile of this server, or an mtd_endpoint, has paths
+     * of the protocol, an mtd_protocol_e.  For check().
+     */
+    ngx_uint_t         (*serves)(ngx_http_conf_ctx_t *server,
+                                 ngx_uint_t protocol);
 };
 
 

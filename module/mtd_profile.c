@@ -359,6 +359,28 @@ mtd_profile_find(const u_char *name, size_t len)
 }
 
 
+int
+mtd_profile_serves(const mtd_profile_t *profile, unsigned protocol)
+{
+    size_t                 i;
+    const mtd_endpoint_t  *endpoint;
+    const mtd_endpoint_t  *lists[] = { profile->endpoints, profile->segments };
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (endpoint = lists[i]; endpoint->path.len; endpoint++) {
+            if (endpoint->protocol == protocol
+                && endpoint->access != MTD_REFUSED)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return (profile->fallback && profile->fallback->protocol == protocol)
+           || (profile->webdav && profile->webdav->protocol == protocol);
+}
+
+
 /*
  * Bytes with bit 6 are letters, and "_", which DEL would match: there is
  * none in a request line.  All others must be equal.

@@ -84,6 +84,10 @@ typedef struct {
 
 const mtd_profile_t *mtd_profile_find(const u_char *name, size_t len);
 
+/* 1 if it has endpoints of the protocol that are not refused */
+
+int mtd_profile_serves(const mtd_profile_t *profile, unsigned protocol);
+
 /*
  * The endpoint that IIS would choose, letter case ignored: none but a
  * refused one if a refused segment stands anywhere; else the first of

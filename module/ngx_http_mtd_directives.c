@@ -10,6 +10,9 @@
 #include "ngx_http_mtd_module.h"
 
 
+#define NGX_HTTP_MTD_ACCESS_UNSET    0xff
+
+
 static char *ngx_http_mtd_endpoint_option(ngx_conf_t *cf, ngx_str_t *value,
     mtd_endpoint_t *endpoint);
 
@@ -138,6 +141,9 @@ ngx_http_mtd_identify_hooks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    mscf->file_name = cf->conf_file->file.name.data;
+    mscf->line = cf->conf_file->line;
+
     for (i = 1; i < cf->args->nelts; i++) {
 
         for (k = 0; k < mmcf->hooks.nelts; k++) {
@@ -252,7 +258,7 @@ ngx_http_mtd_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     endpoint->path.len = value[1].len;
     endpoint->path.data = value[1].data;
     endpoint->protocol = protocol;
-    endpoint->access = MTD_GATED;
+    endpoint->access = NGX_HTTP_MTD_ACCESS_UNSET;
 
     if (protocol == MTD_PROTOCOL_EAS) {
         endpoint->flags = MTD_ENDPOINT_OWN_QUERY | MTD_ENDPOINT_OPEN_OPTIONS;
@@ -269,6 +275,10 @@ ngx_http_mtd_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    if (endpoint->access == NGX_HTTP_MTD_ACCESS_UNSET) {
+        endpoint->access = MTD_GATED;
+    }
+
     if (endpoint->methods == 0) {
         endpoint->methods = ~(uint32_t) MTD_METHOD_OTHER;
     }
@@ -281,21 +291,34 @@ static char *
 ngx_http_mtd_endpoint_option(ngx_conf_t *cf, ngx_str_t *value,
     mtd_endpoint_t *endpoint)
 {
-    u_char    *p, *last, *comma;
-    uint32_t   method;
+    u_char      *p, *last, *comma;
+    uint32_t     method;
+    ngx_uint_t   i;
 
-    if (ngx_strcmp(value->data, "open") == 0) {
-        endpoint->access = MTD_OPEN;
-        return NGX_CONF_OK;
-    }
+    static const struct {
+        const char    *name;
+        uint8_t        access;
+    } words[] = {
+        { "gated", MTD_GATED },
+        { "open", MTD_OPEN },
+        { "refused", MTD_REFUSED }
+    };
 
-    if (ngx_strcmp(value->data, "gated") == 0) {
-        endpoint->access = MTD_GATED;
-        return NGX_CONF_OK;
-    }
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 
-    if (ngx_strcmp(value->data, "refused") == 0) {
-        endpoint->access = MTD_REFUSED;
+        if (ngx_strcmp(value->data, words[i].name) != 0) {
+            continue;
+        }
+
+        if (endpoint->access != NGX_HTTP_MTD_ACCESS_UNSET) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of \"mtd_endpoint\" is duplicate, it "
+                               "must be one of gated, open and refused", value);
+            return NGX_CONF_ERROR;
+        }
+
+        endpoint->access = words[i].access;
+
         return NGX_CONF_OK;
     }
 
@@ -304,6 +327,13 @@ ngx_http_mtd_endpoint_option(ngx_conf_t *cf, ngx_str_t *value,
                            "invalid parameter \"%V\" of \"mtd_endpoint\", it "
                            "must be gated, open, refused or "
                            "methods=GET,POST,...", value);
+        return NGX_CONF_ERROR;
+    }
+
+    if (endpoint->methods) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"mtd_endpoint\" is duplicate, it must "
+                           "be one list with commas", value);
         return NGX_CONF_ERROR;
     }
 

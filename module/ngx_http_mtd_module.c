@@ -194,6 +194,8 @@ ngx_http_mtd_create_srv_conf(ngx_conf_t *cf)
      *
      *     mscf->profile = NULL;
      *     mscf->identify = NULL;
+     *     mscf->file_name = NULL;
+     *     mscf->line = 0;
      *     mscf->endpoints = NULL;
      *     mscf->user_domains = NULL;
      *     mscf->gated = 0;
@@ -215,6 +217,8 @@ ngx_http_mtd_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->identify == NULL) {
         conf->identify = prev->identify;
+        conf->file_name = prev->file_name;
+        conf->line = prev->line;
     }
 
     if (conf->endpoints == NULL) {
@@ -452,6 +456,12 @@ ngx_http_mtd_init(ngx_conf_t *cf)
     }
 
     mmcf->bound = 1;
+
+    if (ngx_http_mtd_hooks_check(cf) != NGX_OK
+        || ngx_http_mtd_user_check(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (mmcf->gated) {
         ngx_http_mtd_private_init(cf);

@@ -46,6 +46,8 @@ typedef struct {
     ngx_array_t                   kinds;    /* of ngx_str_t */
     ngx_array_t                   stores;   /* of ngx_mtd_store_t * */
     ngx_array_t                   policies; /* of ngx_http_mtd_policy_t * */
+    u_char                       *domains_file; /* of an mtd_user_domain */
+    ngx_uint_t                    domains_line;
     unsigned                      audited:1;
     unsigned                      gated:1;  /* a server is */
     unsigned                      bind_user:1;  /* a policy wants users */
@@ -65,6 +67,8 @@ typedef struct {
 typedef struct {
     const mtd_profile_t          *profile;
     ngx_array_t                  *identify;     /* of ngx_http_mtd_hook_t * */
+    u_char                       *file_name;    /* where that is written */
+    ngx_uint_t                    line;
     ngx_array_t                  *endpoints;    /* of mtd_endpoint_t */
     ngx_array_t                  *user_domains; /* of mtd_user_domain_t */
     u_char                       *filter;       /* see request_strip() */
@@ -283,6 +287,7 @@ char *ngx_http_mtd_request_filter(ngx_conf_t *cf,
 /* ngx_http_mtd_hooks.c: what hooks get of the gate */
 
 void ngx_http_mtd_hooks_offer(ngx_http_mtd_api_t *api);
+ngx_int_t ngx_http_mtd_hooks_check(ngx_conf_t *cf);
 
 /* ngx_http_mtd_identity.c: from a request to records */
 
@@ -306,6 +311,7 @@ void ngx_http_mtd_identified_again(ngx_http_request_t *r,
 
 char *ngx_http_mtd_user_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_mtd_user_check(ngx_conf_t *cf);
 void ngx_http_mtd_user_told(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     const ngx_http_mtd_identity_t *id);
 

@@ -147,6 +147,12 @@ ngx_http_mtd_user_domain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t          i, k;
     mtd_user_domain_t  *domain, *before;
 
+    ngx_http_mtd_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+    mmcf->domains_file = cf->conf_file->file.name.data;
+    mmcf->domains_line = cf->conf_file->line;
+
     value = cf->args->elts;
 
     if (mscf->user_domains == NULL) {
@@ -205,4 +211,25 @@ ngx_http_mtd_user_domain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* after all policies are known */
+
+ngx_int_t
+ngx_http_mtd_user_check(ngx_conf_t *cf)
+{
+    ngx_http_mtd_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mtd_module);
+
+    if (!mmcf->gated || mmcf->bind_user || mmcf->domains_file == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"mtd_user_domain\" in %s:%ui would never apply, an "
+                  "mtd_policy must say \"bind_user on\"",
+                  mmcf->domains_file, mmcf->domains_line);
+    return NGX_ERROR;
 }

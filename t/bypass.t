@@ -52,7 +52,7 @@ is http('GET', '/x')->{'x-is'}, 'block unidentified', '... also for these';
 
 === TEST 2: what is wrong with the request does not
 --- gate
-mtd_profile exchange; mtd_identify client_cert eas value;
+mtd_profile exchange; mtd_identify eas value;
 mtd_value $http_x_device kind=serial;
 --- device
 d1 threat=secured compliance=compliant

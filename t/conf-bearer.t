@@ -267,7 +267,7 @@ long.txt" are longer than 64k in
 no "mtd_bearer" for the server with "mtd_cloud" in
 
 === TEST 46: mtd_cloud: no bearer among the hooks
---- identify: mtd_identify eas;
+--- identify: mtd_identify eas; mtd_endpoint /a eas;
 --- also: mtd_cloud ranges=$TEST_NGINX_KEYS/ranges.txt;
 --- error_log
 "mtd_cloud ranges=
@@ -276,7 +276,7 @@ would never apply, "mtd_identify" of its server must name "bearer"
 
 === TEST 47: mtd_cloud: ... which http {} has, and the server has not
 --- http: mtd_identify bearer;
---- identify: mtd_identify eas;
+--- identify: mtd_identify eas; mtd_endpoint /a eas;
 --- also: mtd_cloud ranges=$TEST_NGINX_KEYS/ranges.txt;
 --- error_log
 would never apply, "mtd_identify" of its server must name "bearer"

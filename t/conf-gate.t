@@ -272,3 +272,21 @@ mtd_profile generic; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- must_die
 --- error_log
 "mtd" is on in location "", but not in its server
+
+=== TEST 39: an endpoint that is open and refused
+--- server: mtd_endpoint /x other open refused;
+--- must_die
+--- error_log
+"refused" of "mtd_endpoint" is duplicate, it must be one of gated, open and refused in
+
+=== TEST 40: ... the same twice
+--- server: mtd_endpoint /x other gated gated;
+--- must_die
+--- error_log
+"gated" of "mtd_endpoint" is duplicate
+
+=== TEST 41: an endpoint with two lists of methods
+--- server: mtd_endpoint /x other methods=GET methods=POST;
+--- must_die
+--- error_log
+"methods=POST" of "mtd_endpoint" is duplicate, it must be one list with commas in

@@ -46,7 +46,7 @@ X-Is: allow exempt
 === TEST 3: off does not open what the profile refuses
 --- gate
 mtd $http_x_policy;
-mtd_profile exchange; mtd_identify value;
+mtd_profile exchange; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- request
 GET /powershell
 --- more_headers

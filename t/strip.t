@@ -142,7 +142,7 @@ X-Two: 2
 ||2|||||||
 
 === TEST 12: what exchange would trust
---- gate: mtd_profile exchange; mtd_identify value;
+--- gate: mtd_profile exchange; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- server
 location /owa { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/own.sock; }
 --- http
@@ -162,7 +162,7 @@ X-One: 1
 ||||1
 
 === TEST 13: SharePoint's clients say MERGE in a header
---- gate: mtd_profile sharepoint; mtd_identify value;
+--- gate: mtd_profile sharepoint; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- server
 location /_api { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/own.sock; }
 --- http

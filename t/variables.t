@@ -95,7 +95,7 @@ X-All: allow|exempt||||||other|||
 X-Device:
 
 === TEST 7: the protocol and the hook
---- gate: mtd_profile exchange; mtd_identify value eas;
+--- gate: mtd_profile exchange; mtd_identify value eas; mtd_value $http_x_device kind=serial;
 --- device
 d1 threat=secured compliance=compliant
 --- request
@@ -112,7 +112,7 @@ for (sort keys %protocols) {
 }
 
 === TEST 8: protocols of SharePoint
---- gate: mtd_profile sharepoint; mtd_identify value;
+--- gate: mtd_profile sharepoint; mtd_identify value; mtd_value $http_x_device kind=serial;
 --- request
 GET /sites/a/page.aspx
 --- error_code: 403

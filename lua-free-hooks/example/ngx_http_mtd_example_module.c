@@ -65,7 +65,8 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_example_hook = {
     ngx_string("example"),
     ngx_http_mtd_example_identify,
     NULL,
-    ngx_http_mtd_example_audit
+    ngx_http_mtd_example_audit,
+    NULL
 };
 
 

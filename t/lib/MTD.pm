@@ -140,7 +140,9 @@ END
 
     if (defined $block->must_die) {
         $block->set_value(suppress_stderr => 1);
-        $block->set_value(error_log => "[emerg]\n" . $block->error_log);
+        my $log = $block->error_log;
+        $block->set_value(error_log => ref $log ? [ '[emerg]', $log ]
+                                                : "[emerg]\n$log");
     }
 }
 

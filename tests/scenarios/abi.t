@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A hook's version of the ABI: one that is older, down to the first, loads; of
-# another major, or newer than the gate's, it is refused with a message.
+# A hook's version of the ABI: one that is older, down to the first, loads,
+# also with the shorter structure of its time; of another major, or newer than
+# the gate's, it is refused with a message.
 
 use strict;
 use warnings;
@@ -22,15 +23,20 @@ my ($major, $minor) = map {
 
 chomp $nginx;
 
-# the first three members of its hook, as its module has them
+# the first three members of its hook, as its module has them; up to 1.3 it
+# ended before "check"
 
-my $version = pack 'J2', $major, $minor;
+my $word = length pack 'J', 0;
+my $size = 9 * $word;
+my $version = pack 'J3', $major, $minor, $size;
 my $count = () = $example =~ /\Q$version\E/g;
 
 plan skip_all => 'the hook of the example is not found' if $count != 1;
 
 is(loads($major, $minor), '', 'as it was built');
 is(loads($major, 0), '', 'an older one');
+is(loads($major, 3, $size - $word), '', '... that is shorter');
+like(loads($major, 3, $size - 2 * $word), refused($major, 3), 'a cut one');
 like(loads($major, $minor + 1), refused($major, $minor + 1), 'a newer one');
 like(loads($major + 1, 0), refused($major + 1, 0), 'another major');
 
@@ -45,10 +51,11 @@ sub refused {
 # what nginx says against it
 
 sub loads {
+    my ($is, $of, $length) = @_;
     my $module = $example;
 
     substr $module, index($module, $version), length $version,
-           pack 'J2', @_;
+           pack 'J3', $is, $of, $length // $size;
     spew("$dir/example.so", $module);
     spew("$dir/abi.conf", <<"END");
 load_module $gate;

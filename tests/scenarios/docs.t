@@ -122,16 +122,26 @@ sub in {
 
     my $all = "$http $server";
     my $redis = $http =~ /mtd_redis/ ? '' : 'mtd_redis r { server 127.0.0.1; }';
-    my $policies = join '', map { "mtd_policy $_ { }\n" }
+    my $users = $all =~ /mtd_user_domain/ ? 'bind_user on;' : '';
+    my $policies = join '', map { "mtd_policy $_ { $users }\n" }
         grep { $all !~ /mtd_policy $_\b/ } qw(p phones strict);
     my $gate = "mtd p store=" . ($http =~ /mtd_redis (\w+)/ ? $1 : 'r') . ';';
 
     $gate = '' if $all =~ /(?:^|[;\s])mtd [\w\$]/m;
-    $gate .= ' mtd_profile generic;' if $all !~ /mtd_profile/;
-    $gate .= ' mtd_identify value;' if $all !~ /mtd_identify/;
+    $gate .= $all =~ /mtd_identify[^;]*\beas\b/ ? ' mtd_profile exchange;'
+                                               : ' mtd_profile generic;'
+        if $all !~ /mtd_profile/;
+    $gate .= $all =~ /mtd_client_cert/ ? ' mtd_identify client_cert;'
+                                       : ' mtd_identify value;'
+        if $all !~ /mtd_identify/;
     $gate .= ' mtd_value $http_x_d kind=serial;'
-        if $all !~ /mtd_value/ && ($all !~ /mtd_identify/
-                                   || $all =~ /mtd_identify[^;]*\bvalue\b/);
+        if $all !~ /mtd_value/ && "$all $gate" =~ /mtd_identify[^;]*\bvalue\b/;
+    $gate .= ' ssl_verify_client optional;'
+             . " ssl_client_certificate $dir/site.crt;"
+        if "$all $gate" =~ /mtd_identify[^;]*\bclient_cert\b/
+           && $all !~ /ssl_verify_client/;
+    $gate .= " $sample{mtd_bearer}"
+        if $all =~ /mtd_identify[^;]*\bbearer\b/ && $all !~ /mtd_bearer/;
 
     return refused(<<"END");
 http {

@@ -103,15 +103,17 @@ done_testing();
 sub http {
     my $servers = '';
 
-    for ([$one, 'generic', 'value'], [$two, 'exchange', 'eas']) {
-        my ($port, $profile, $hook) = @$_;
+    for ([$one, 'generic', 'value', 'mtd_value $arg_device kind=serial;'],
+         [$two, 'exchange', 'eas', ''])
+    {
+        my ($port, $profile, $hook, $value) = @$_;
 
         $servers .= <<"END";
 server {
     listen 127.0.0.1:$port backlog=4096;
     listen unix:$dir/$hook.sock;
     mtd p; mtd_profile $profile; mtd_identify $hook;
-    mtd_value \$arg_device kind=serial;
+    $value
     add_header X-Is "\$mtd_decision \$mtd_reason" always;
     location / { empty_gif; error_page 405 =200 /x; }
     location /wait { proxy_read_timeout 1h; proxy_pass http://unix:$dir/silent.sock; }

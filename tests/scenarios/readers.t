@@ -64,7 +64,7 @@ sub start_gate {
     my $gated = join '', map { <<"END" } qw(exchange sharepoint);
 server {
     listen unix:$dir/$_.sock;
-    mtd p; mtd_profile $_; mtd_identify eas value;
+    mtd p; mtd_profile $_;
     mtd_value \$http_x_device kind=serial;
     location / { proxy_pass http://backend; }
 }
@@ -73,6 +73,7 @@ END
     gate(http => <<"END");
 mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
 mtd_policy p { }
+mtd_identify eas value;
 upstream backend { server unix:$dir/backend.sock; }
 proxy_http_version 1.1;
 mtd_disclose on;

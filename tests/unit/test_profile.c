@@ -407,6 +407,23 @@ test_tables(void **state)
 }
 
 
+static void
+test_serves(void **state)
+{
+    assert_true(mtd_profile_serves(profile("exchange"), MTD_PROTOCOL_EAS));
+    assert_false(mtd_profile_serves(profile("sharepoint"), MTD_PROTOCOL_EAS));
+    assert_false(mtd_profile_serves(profile("generic"), MTD_PROTOCOL_EAS));
+
+    /* of a segment, of what has no other, and of its methods */
+
+    assert_true(mtd_profile_serves(profile("sharepoint"),
+                                   MTD_PROTOCOL_SHAREPOINT_REST));
+    assert_true(mtd_profile_serves(profile("generic"), MTD_PROTOCOL_OTHER));
+    assert_true(mtd_profile_serves(profile("sharepoint"),
+                                   MTD_PROTOCOL_WEBDAV));
+}
+
+
 int
 main(void)
 {
@@ -414,7 +431,8 @@ main(void)
         cmocka_unit_test(test_match),
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_tables)
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_serves)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@ static ngx_int_t ngx_http_mtd_bearer_identify(ngx_http_request_t *r,
 
 static ngx_int_t ngx_http_mtd_bearer_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mtd_bearer_postconfiguration(ngx_conf_t *cf);
+static const char *ngx_http_mtd_bearer_check(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *server, ngx_uint_t named);
 static void *ngx_http_mtd_bearer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_mtd_bearer_create_srv_conf(ngx_conf_t *cf);
 static char *ngx_http_mtd_bearer_merge_srv_conf(ngx_conf_t *cf, void *parent,
@@ -77,7 +79,8 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_bearer_hook = {
     ngx_string("bearer"),
     ngx_http_mtd_bearer_identify,
     NULL,
-    NULL
+    NULL,
+    ngx_http_mtd_bearer_check
 };
 
 
@@ -88,6 +91,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_bearer_respond_hook = {
     ngx_string("respond_bearer"),
     NULL,
     ngx_http_mtd_bearer_challenge,
+    NULL,
     NULL
 };
 
@@ -228,6 +232,21 @@ ngx_http_mtd_bearer_postconfiguration(ngx_conf_t *cf)
     return bmcf->bearers.nelts
            ? ngx_http_mtd_add_hook(cf, &ngx_http_mtd_bearer_respond_hook)
            : NGX_OK;
+}
+
+
+/* without "bearer" there are still the challenges */
+
+static const char *
+ngx_http_mtd_bearer_check(ngx_conf_t *cf, ngx_http_conf_ctx_t *server,
+    ngx_uint_t named)
+{
+    ngx_http_mtd_bearer_srv_conf_t  *bscf;
+
+    bscf = server->srv_conf[ngx_http_mtd_bearer_module.ctx_index];
+
+    return (named && bscf->bearer == NULL)
+           ? "\"mtd_bearer\" there or in http {}" : NULL;
 }
 
 

@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     mtd_cert_source_t       sources[MTD_CERT_SOURCE_N];
     ngx_uint_t              n;
+    ngx_uint_t              own;            /* unsigned  own:1; */
 } ngx_http_mtd_client_cert_srv_conf_t;
 
 
@@ -51,6 +52,8 @@ static ngx_int_t ngx_http_mtd_client_cert_source(ngx_conf_t *cf,
 static char *ngx_http_mtd_client_cert_tenant(ngx_conf_t *cf,
     ngx_http_mtd_client_cert_srv_conf_t *ccscf, ngx_str_t *tenant);
 static ngx_int_t ngx_http_mtd_client_cert_preconfiguration(ngx_conf_t *cf);
+static const char *ngx_http_mtd_client_cert_check(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *server, ngx_uint_t named);
 static void *ngx_http_mtd_client_cert_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_mtd_client_cert_create_srv_conf(ngx_conf_t *cf);
 static char *ngx_http_mtd_client_cert_merge_srv_conf(ngx_conf_t *cf,
@@ -109,7 +112,8 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_client_cert_hook = {
     ngx_string("client_cert"),
     ngx_http_mtd_client_cert_identify,
     NULL,
-    NULL
+    NULL,
+    ngx_http_mtd_client_cert_check
 };
 
 
@@ -438,6 +442,28 @@ ngx_http_mtd_client_cert_preconfiguration(ngx_conf_t *cf)
 }
 
 
+/* a certificate counts if nginx has asked for it, and has verified it */
+
+static const char *
+ngx_http_mtd_client_cert_check(ngx_conf_t *cf, ngx_http_conf_ctx_t *server,
+    ngx_uint_t named)
+{
+    ngx_http_ssl_srv_conf_t              *sscf;
+    ngx_http_mtd_client_cert_srv_conf_t  *ccscf;
+
+    sscf = server->srv_conf[ngx_http_ssl_module.ctx_index];
+    ccscf = server->srv_conf[ngx_http_mtd_client_cert_module.ctx_index];
+
+    if (named) {
+        return sscf->verify ? NULL
+                            : "\"ssl_verify_client\" on, optional or "
+                              "optional_no_ca";
+    }
+
+    return ccscf->own ? "\"mtd_client_cert\"" : NULL;
+}
+
+
 static void *
 ngx_http_mtd_client_cert_create_main_conf(ngx_conf_t *cf)
 {
@@ -452,6 +478,7 @@ ngx_http_mtd_client_cert_create_srv_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->n = 0;
+     *     conf->own = 0;
      */
 
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_client_cert_srv_conf_t));
@@ -468,6 +495,7 @@ ngx_http_mtd_client_cert_merge_srv_conf(ngx_conf_t *cf, void *parent,
     ngx_http_mtd_client_cert_main_conf_t  *ccmcf;
 
     if (conf->n) {
+        conf->own = 1;
         return NGX_CONF_OK;
     }
 

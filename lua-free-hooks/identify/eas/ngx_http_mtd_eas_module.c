@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_mtd_eas_command_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf);
+static const char *ngx_http_mtd_eas_check(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *server, ngx_uint_t named);
 static void *ngx_http_mtd_eas_create_main_conf(ngx_conf_t *cf);
 
 
@@ -66,7 +68,8 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_eas_hook = {
     ngx_string("eas"),
     ngx_http_mtd_eas_identify,
     NULL,
-    NULL
+    NULL,
+    ngx_http_mtd_eas_check
 };
 
 
@@ -207,6 +210,19 @@ ngx_http_mtd_eas_preconfiguration(ngx_conf_t *cf)
     }
 
     return api->add_hook(cf, &ngx_http_mtd_eas_hook);
+}
+
+
+static const char *
+ngx_http_mtd_eas_check(ngx_conf_t *cf, ngx_http_conf_ctx_t *server,
+    ngx_uint_t named)
+{
+    ngx_http_mtd_api_t  *api;
+
+    api = ngx_http_mtd_api(cf);
+
+    return (named && api && !api->serves(server, MTD_PROTOCOL_EAS))
+           ? "\"mtd_profile exchange\" or an \"mtd_endpoint\" of eas" : NULL;
 }
 
 

@@ -38,6 +38,14 @@ typedef struct {
 } ngx_http_mtd_value_loc_conf_t;
 
 
+/* what is said of values in a server and its locations */
+
+typedef struct {
+    unsigned             own:1;             /* not inherited of http {} */
+    unsigned             any:1;
+} ngx_http_mtd_value_srv_conf_t;
+
+
 static ngx_int_t ngx_http_mtd_value_identify(ngx_http_request_t *r,
     ngx_uint_t protocol, ngx_http_mtd_identity_t *id);
 static ngx_int_t ngx_http_mtd_value_get(ngx_http_request_t *r,
@@ -50,7 +58,7 @@ static ngx_uint_t ngx_http_mtd_value_header_is(ngx_table_elt_t *h,
     ngx_str_t *name);
 static ngx_int_t ngx_http_mtd_value_extract(ngx_http_mtd_value_t *value,
     ngx_str_t *text, ngx_http_mtd_identity_t *id);
-static ngx_int_t ngx_http_mtd_value_check(ngx_http_mtd_value_t *value,
+static ngx_int_t ngx_http_mtd_value_valid(ngx_http_mtd_value_t *value,
     ngx_str_t *text, ngx_http_mtd_identity_t *id);
 
 static char *ngx_http_mtd_value(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -62,6 +70,9 @@ static char *ngx_http_mtd_value_kind(ngx_conf_t *cf, ngx_str_t *text,
 static char *ngx_http_mtd_value_pattern(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_mtd_value_t *value);
 static ngx_int_t ngx_http_mtd_value_preconfiguration(ngx_conf_t *cf);
+static const char *ngx_http_mtd_value_check(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *server, ngx_uint_t named);
+static void *ngx_http_mtd_value_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_mtd_value_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_mtd_value_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -87,7 +98,7 @@ static ngx_http_module_t  ngx_http_mtd_value_module_ctx = {
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
 
-    NULL,                                  /* create server configuration */
+    ngx_http_mtd_value_create_srv_conf,    /* create server configuration */
     NULL,                                  /* merge server configuration */
 
     ngx_http_mtd_value_create_loc_conf,    /* create location configuration */
@@ -118,7 +129,8 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_value_hook = {
     ngx_string("value"),
     ngx_http_mtd_value_identify,
     NULL,
-    NULL
+    NULL,
+    ngx_http_mtd_value_check
 };
 
 
@@ -217,7 +229,7 @@ ngx_http_mtd_value_get(ngx_http_request_t *r, ngx_http_mtd_value_t *value,
         return rc;
     }
 
-    return ngx_http_mtd_value_check(value, text, id);
+    return ngx_http_mtd_value_valid(value, text, id);
 }
 
 
@@ -334,7 +346,7 @@ ngx_http_mtd_value_extract(ngx_http_mtd_value_t *value, ngx_str_t *text,
 /* a pattern has said itself what an id is made of */
 
 static ngx_int_t
-ngx_http_mtd_value_check(ngx_http_mtd_value_t *value, ngx_str_t *text,
+ngx_http_mtd_value_valid(ngx_http_mtd_value_t *value, ngx_str_t *text,
     ngx_http_mtd_identity_t *id)
 {
     u_char      ch;
@@ -567,6 +579,38 @@ ngx_http_mtd_value_preconfiguration(ngx_conf_t *cf)
 }
 
 
+static const char *
+ngx_http_mtd_value_check(ngx_conf_t *cf, ngx_http_conf_ctx_t *server,
+    ngx_uint_t named)
+{
+    ngx_http_mtd_value_srv_conf_t  *vscf;
+
+    vscf = server->srv_conf[ngx_http_mtd_value_module.ctx_index];
+
+    if (named) {
+        return vscf->any ? NULL
+                         : "\"mtd_value\" there, in one of its locations or "
+                           "in http {}";
+    }
+
+    return vscf->own ? "\"mtd_value\"" : NULL;
+}
+
+
+static void *
+ngx_http_mtd_value_create_srv_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->own = 0;
+     *     conf->any = 0;
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_mtd_value_srv_conf_t));
+}
+
+
 static void *
 ngx_http_mtd_value_create_loc_conf(ngx_conf_t *cf)
 {
@@ -586,8 +630,19 @@ ngx_http_mtd_value_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_mtd_value_loc_conf_t  *prev = parent;
     ngx_http_mtd_value_loc_conf_t  *conf = child;
 
+    ngx_http_mtd_value_srv_conf_t  *vscf;
+
+    vscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mtd_value_module);
+
     if (conf->values == NULL) {
         conf->values = prev->values;
+
+    } else {
+        vscf->own = 1;
+    }
+
+    if (conf->values) {
+        vscf->any = 1;
     }
 
     return NGX_CONF_OK;

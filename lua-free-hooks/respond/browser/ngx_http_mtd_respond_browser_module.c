@@ -99,6 +99,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_browser_hook = {
     ngx_string("respond_browser"),
     NULL,
     ngx_http_mtd_respond_browser,
+    NULL,
     NULL
 };
 

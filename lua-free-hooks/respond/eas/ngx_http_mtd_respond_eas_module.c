@@ -73,6 +73,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_eas_hook = {
     ngx_string("respond_eas"),
     NULL,
     ngx_http_mtd_respond_eas,
+    NULL,
     NULL
 };
 

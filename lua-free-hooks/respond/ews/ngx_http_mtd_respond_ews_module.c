@@ -61,6 +61,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_ews_hook = {
     ngx_string("respond_ews"),
     NULL,
     ngx_http_mtd_respond_ews,
+    NULL,
     NULL
 };
 

@@ -65,6 +65,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_mapi_hook = {
     ngx_string("respond_mapi"),
     NULL,
     ngx_http_mtd_respond_mapi,
+    NULL,
     NULL
 };
 

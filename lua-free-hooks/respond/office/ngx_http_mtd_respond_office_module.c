@@ -75,6 +75,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_office_hook = {
     ngx_string("respond_office"),
     NULL,
     ngx_http_mtd_respond_office,
+    NULL,
     NULL
 };
 

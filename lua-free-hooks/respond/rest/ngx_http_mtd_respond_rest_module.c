@@ -87,6 +87,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_rest_hook = {
     ngx_string("respond_rest"),
     NULL,
     ngx_http_mtd_respond_rest,
+    NULL,
     NULL
 };
 

@@ -62,6 +62,7 @@ static ngx_http_mtd_hook_t  ngx_http_mtd_respond_rpc_hook = {
     ngx_string("respond_rpc"),
     NULL,
     ngx_http_mtd_respond_rpc,
+    NULL,
     NULL
 };
 
