@@ -37,6 +37,7 @@ static int mtdctl_option(mtdctl_t *ctl, int option, const char *value,
 static int mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command,
     int argc, char **argv);
 static const mtdctl_command_t *mtdctl_command(int argc, char **argv);
+static int mtdctl_unknown(mtdctl_t *ctl, int argc, char **argv);
 static int mtdctl_help(int argc, char **argv,
     const mtdctl_command_t *command);
 static int mtdctl_secret_file(mtdctl_t *ctl, const char *name,
@@ -276,14 +277,8 @@ mtdctl_main(mtdctl_t *ctl, int argc, char **argv)
         return mtdctl_help(argc, argv, command);
     }
 
-    if (argc == 0) {
-        return mtdctl_fail(ctl, MTDCTL_BAD, "no command; see mtdctl --help");
-    }
-
     if (command == NULL) {
-        return mtdctl_fail(ctl, MTDCTL_BAD, "unknown command \"%.64s%s%.64s\";"
-                           " see mtdctl --help", argv[0],
-                           (argc > 1) ? " " : "", (argc > 1) ? argv[1] : "");
+        return mtdctl_unknown(ctl, argc, argv);
     }
 
     c = command->verb ? 2 : 1;
@@ -338,6 +333,18 @@ mtdctl_run(mtdctl_t *ctl, const mtdctl_command_t *command, int argc,
     if (ctl->why && command->run != mtdctl_bypass) {
         return mtdctl_fail(ctl, MTDCTL_BAD, "--why is of no use but with"
                            " bypass DURATION");
+    }
+
+    if (ctl->force && command->run != mtdctl_device_set
+        && command->run != mtdctl_alias_set && command->run != mtdctl_import)
+    {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--force is of no use but with"
+                           " device set, alias set and import");
+    }
+
+    if ((ctl->strict || ctl->format) && command->run != mtdctl_import) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "--strict and --format are of no"
+                           " use but with import");
     }
 
     if (!command->offline) {
@@ -505,6 +512,63 @@ mtdctl_command(int argc, char **argv)
     }
 
     return NULL;
+}
+
+
+/* names those that there are: of the object, or the objects */
+
+static int
+mtdctl_unknown(mtdctl_t *ctl, int argc, char **argv)
+{
+    int                      of;
+    char                     words[256];
+    size_t                   len;
+    const char              *word, *last;
+    const mtdctl_command_t  *c;
+
+    of = 0;
+
+    for (c = mtdctl_commands; c->object != NULL && argc; c++) {
+        of |= (strcmp(argv[0], c->object) == 0);
+    }
+
+    len = 0;
+    last = "";
+    words[0] = '\0';
+
+    for (c = mtdctl_commands; c->object != NULL; c++) {
+
+        if (of && strcmp(argv[0], c->object) != 0) {
+            continue;
+        }
+
+        word = of ? c->verb : c->object;
+
+        if (strcmp(word, last) != 0) {
+            len += snprintf(words + len, sizeof(words) - len, " %s", word);
+            last = word;
+        }
+    }
+
+    if (argc == 0) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "no command, it must be one of"
+                           "%s; see mtdctl --help", words);
+    }
+
+    if (!of) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "unknown command \"%.64s\", it"
+                           " must be one of%s; see mtdctl --help", argv[0],
+                           words);
+    }
+
+    if (argc == 1) {
+        return mtdctl_fail(ctl, MTDCTL_BAD, "%s what? It must be one of%s;"
+                           " see mtdctl %s --help", argv[0], words, argv[0]);
+    }
+
+    return mtdctl_fail(ctl, MTDCTL_BAD, "unknown command \"%s %.64s\", it must"
+                       " be one of%s; see mtdctl %s --help", argv[0], argv[1],
+                       words, argv[0]);
 }
 
 

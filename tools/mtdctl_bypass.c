@@ -52,14 +52,14 @@ mtdctl_bypass(mtdctl_t *ctl, int argc, char **argv)
     mtdctl_bypass_t   b;
 
     if (mtdctl_duration(ctl, "bypass", argv[0], &seconds) != 0
-        || mtdctl_bypass_why(ctl) != 0)
+        || seconds < MTDCTL_BYPASS_MIN || seconds > MTDCTL_BYPASS_MAX)
     {
-        return MTDCTL_BAD;
+        return mtdctl_fail(ctl, MTDCTL_BAD, "bypass: \"%.64s\" is no time from"
+                           " 1m to 24h", argv[0]);
     }
 
-    if (seconds < MTDCTL_BYPASS_MIN || seconds > MTDCTL_BYPASS_MAX) {
-        return mtdctl_fail(ctl, MTDCTL_BAD, "bypass: \"%.64s\" is not from 1m"
-                           " to 24h", argv[0]);
+    if (mtdctl_bypass_why(ctl) != 0) {
+        return MTDCTL_BAD;
     }
 
     status = mtdctl_audit_check(ctl);
