@@ -44,7 +44,8 @@ END {
 chmod 0755, $dir;
 mkdir "$dir/$_" for qw(conf.d temp);
 
-my ($exchange, $sharepoint, $status) = ports(3);
+my ($exchange, $status) = ports(2);
+my $sharepoint = $exchange;
 my $socket = "$dir/redis.sock";
 my %password = map { $_ => sprintf '%s-%08x%08x', $_, rand 2**32, rand 2**32 }
     qw(gate mtdctl);
@@ -105,6 +106,50 @@ my $log = slurp("$dir/mtd.log");
 
 like($log, qr/"reason":"threat_level"/, 'the log says why');
 unlike($log, qr/appltest|anna/i, '... and not who');
+
+
+# of another name, or of none, nobody is a client; ports that are shared stay as
+# the servers have them
+
+for (['another name', '-servername', 'evil.example'],
+     ['... that looks alike', '-servername', 'mail.example.com.evil.example'],
+     ['no name', '-noservername'])
+{
+    my ($what, @options) = @$_;
+
+    like(tls(@options), qr/unrecognized name/, "$what is refused");
+    unlike(tls(@options), qr/BEGIN CERTIFICATE|CN *= *test/,
+           '... no certificate is shown');
+}
+
+for my $host (qw(mail autodiscover sharepoint onedrive)) {
+    my @name = ('-servername', "$host.example.com");
+
+    like(tls(@name), qr/^New, TLSv1\.3,/m, "$host is served");
+    like(tls(@name, '-tls1_2'), qr/^New, TLSv1\.2,/m, '... in TLS 1.2');
+    like(tls(@name, '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'),
+         qr/alert protocol version/, '... not in TLS 1.1');
+
+    for my $version ('-tls1_2', '-tls1_3') {
+        tls(@name, $version, '-sess_out', "$dir/session");
+        like(tls(@name, $version, '-sess_in', "$dir/session"), qr/^Reused, /m,
+             "... a session of $version is resumed");
+    }
+}
+
+my ($attack) = slurp("$top/tests/corpus/attacks.tsv")
+    =~ /^INJ-007\t[^\t]*\t([^\t]*)/m;
+
+for my $name (qw(mail sharepoint)) {
+    like(tls('-servername', "$name.example.com", \$attack),
+         qr{^HTTP/1\.1 421 (?!.*^Location)}ms, "by the name of $name, INJ-007");
+}
+
+unlike(slurp("$dir/mtd.log"), qr/"host":"[^"]*evil[^}]*"decision":"[^"]/,
+       'and the gate is not asked');
+
+is(qx(curl -s -m 5 http://127.0.0.1:$status/mtd/health), "serving\n",
+   'a balancer asks elsewhere');
 
 
 # break glass
@@ -319,13 +364,11 @@ sub certificates {
 sub configurations {
     for my $name (qw(mtd exchange sharepoint graduated)) {
         my $text = slurp("$top/conf/$name.conf");
-        my $port = $name eq 'exchange' ? $exchange : $sharepoint;
-
         $text =~ s{/etc/nginx/mtd/}{$dir/}g;
         $text =~ s{/var/log/nginx/}{$dir/}g;
         $text =~ s{127\.0\.0\.1:6379}{unix:$socket};
         $text =~ s{listen 127\.0\.0\.1:8090}{listen 127.0.0.1:$status};
-        $text =~ s{listen 443 ssl}{listen 127.0.0.1:$port ssl};
+        $text =~ s{listen 443 ssl}{listen 127.0.0.1:$exchange ssl};
         $text =~ s{server 192\.0\.2\.10:443}{server unix:$dir/backend.sock};
         $text =~ s{server 192\.0\.2\.20:443}{server unix:$dir/backend.sock};
         $text =~ s{^\s*server 192\.0\.2\.\d+:443;\n}{}gm;
@@ -533,6 +576,23 @@ sub request {
     $body =~ s/ $//;
 
     return "$code $body";
+}
+
+
+# what openssl has to say of a connection, and the answer to a request on it,
+# which is written as in the corpus
+
+sub tls {
+    my (@options) = @_;
+    my ($request) = map { $$_ } grep { ref } @options,
+                                             \'HEAD / HTTP/1.0\r\n\r\n';
+
+    open my $out, '-|', 'sh', '-c', 'printf %b "$0" |'
+        . ' timeout 5 openssl s_client -ign_eof "$@" 2>&1', $request,
+        '-connect', "127.0.0.1:$exchange", grep { !ref } @options or die $!;
+
+    local $/;
+    return scalar <$out>;
 }
 
 
