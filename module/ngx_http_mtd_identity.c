@@ -119,6 +119,9 @@ ngx_http_mtd_identify(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     cln->handler = ngx_http_mtd_cleanup;
     cln->data = ctx;
 
+    /* the log of a client that leaves tells who it was */
+
+    ctx->device = ctx->ask->lookup->slot[0].answer.device;
     ctx->state = NGX_HTTP_MTD_WAITING;
 
     r->read_event_handler = ngx_http_test_reading;

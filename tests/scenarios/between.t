@@ -68,6 +68,20 @@ ok(wait_for(sub { 2 == (() = slurp("$dir/logs/time.log") =~ m{^/x\?device=three}
 unlike(slurp("$dir/logs/time.log"), qr/ \d\d+\./,
        '... that is no longer than they have waited');
 
+# one that leaves before anything is known of it
+
+script('release', 'rule GET mtd:alias:serial:gone 1 hold');
+my $gone = IO::Socket::UNIX->new("$dir/gate.sock") or die $!;
+print $gone "GET /x?device=gone HTTP/1.0\r\n\r\n";
+$gone->flush;
+ok(wait_for(sub { script('held') == 1 }), 'redis is asked for the first time');
+close $gone;
+ok(wait_for(sub { logged('gone') }), '... and the client leaves');
+script('release');
+get('/x?device=gone');
+ok(wait_for(sub { logged('gone') =~ / (\w+)$/ }), '... and comes again');
+like(logged('gone'), qr/^(\w{16}) \1$/, '... as the same in the log');
+
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
@@ -96,6 +110,8 @@ sub between {
 
 
 sub invalidations { return status()->{stores}{r}{counters}{invalidations} }
+sub logged { return join ' ', slurp("$dir/logs/time.log")
+                                  =~ m{^/x\?device=$_[0] .* (\w+)$}mg }
 sub asked { return script('count GET') + script('count HMGET') }
 
 
@@ -103,7 +119,7 @@ sub http {
     return <<"END";
 mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
 mtd_policy p { }
-log_format time "\$request_uri \$mtd_lookup_time";
+log_format time "\$request_uri \$mtd_lookup_time \$mtd_device";
 server {
     listen unix:$dir/gate.sock;
     mtd p; mtd_profile exchange; mtd_identify value eas;
