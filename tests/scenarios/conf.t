@@ -266,6 +266,10 @@ like(owa($_), qr/^403/, "... not $_")
         '/owa/service.svc?action=GetAttachment',
         '/owa/service.svc?action=%47etAttachment',
         '/owa/service.svc?x=1&action=GetItem', '/owa/attachment.ashx?id=x';
+is(owa('/owa/service.svc?action=GetItem', '-H', 'Action: GetItem'),
+   '200 backend', '... an item that a header asks for, too');
+like(owa($_, '-H', 'Action: GetAttachment'), qr/^403/, "... not $_ with that")
+    for '/owa/service.svc?action=GetItem', '/owa/service.svc';
 like(request($exchange, 'mail.example.com', '/ews/exchange.asmx', @cert, '-d',
              'x'), qr/^500 .*ErrorAccessDenied/, 'EWS as a whole is closed');
 
