@@ -144,6 +144,7 @@ ngx_http_mtd_identify_again(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx,
     n = ngx_http_mtd_identities(r, ctx, id);
 
     if (n) {
+        ctx->identified = 1;
         rc = ngx_http_mtd_find(r, ctx, mlcf, id, n, done);
 
     } else {

@@ -391,10 +391,17 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_uint_t        i;
     ngx_mtd_answer_t  before;
 
-    if (ctx->verdict.reason == MTD_REASON_BYPASS
-        && !ngx_mtd_bypass_holds(&opens->store->zone))
-    {
-        return 0;
+    if (ctx->verdict.reason == MTD_REASON_BYPASS) {
+
+        if (!ngx_mtd_bypass_holds(&opens->store->zone)) {
+            return 0;
+        }
+
+        /* it has no device that may change, and no alias in ctx */
+
+        if (!ctx->identified) {
+            return 1;
+        }
     }
 
     /* one that redis could not be asked about may be unknown by now */

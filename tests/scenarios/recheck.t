@@ -64,6 +64,31 @@ redis('SET', 'mtd:alias:eas:new', 'two');
 like(rest('three'), qr/X-Is: block identity_mismatch/,
      'one that was not known is, of another device');
 
+# one that no hook identifies, in an emergency: no device changes it
+
+redis('HSET', 'mtd:bypass', until => redis('TIME')->[0] + 600, by => 'me',
+      why => 'x');
+redis('EXPIRE', 'mtd:bypass', 600);
+ok(wait_for(sub { status()->{stores}{r}{bypass} }), 'a bypass is on');
+$open{none} = waits('none', '/x', at => 'none', headers => ['X-Device: none']);
+$open{seen} = waits('seen', '/x?device=seen');
+$before = identified();
+cmp_ok($before, '>', 0, 'it is looked for a device');
+
+for my $device (qw(two three)) {
+    my $asked = commands()->{hmget};
+
+    redis('SET', 'mtd:alias:serial:seen', $device);
+    redis('HSET', "mtd:device:$device", os => 'other');
+    ok(wait_for(sub { commands()->{hmget} > $asked }), '... aliases change');
+}
+
+is(identified(), $before, '... which it is not looked for again');
+ok(waiting($_), "... $_ stays") for qw(none seen);
+redis('DEL', 'mtd:bypass');
+like(rest('none'), qr/X-Is: block unidentified/, '... until its end');
+ok(waiting('seen'), '... which a device that is known by now outlives');
+
 # texts that fill the zone, and one for which there is no room
 
 told("full$_") for 'a' .. 'z';
@@ -114,6 +139,12 @@ server {
     mtd_value \$arg_device kind=serial;
     $location
     location = /status { mtd_status; }
+}
+server {
+    listen unix:$dir/none.sock;
+    mtd p store=r; mtd_profile generic; mtd_identify value;
+    mtd_value \$nothing kind=serial;
+    $location
 }
 mtd_redis f { server unix:$dir/redis.sock; zone 256k; timeout 10s; fresh 1h; }
 server {
