@@ -42,6 +42,10 @@ ngx_mtd_tls_create(ngx_conf_t *cf, ngx_mtd_tls_t *tls, ngx_str_t *trusted,
     cln->handler = ngx_ssl_cleanup_ctx;
     cln->data = &tls->ssl;
 
+    /* what was not written yet may move when there is more to be written */
+
+    SSL_CTX_set_mode(tls->ssl.ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+
     if (trusted->len
         && ngx_ssl_trusted_certificate(cf, &tls->ssl, trusted,
                                        NGX_MTD_TLS_DEPTH)

@@ -7,10 +7,13 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use lib "$FindBin::Bin/../lib";
 use Gate qw(:DEFAULT told);
 use POSIX ();
+use Servers qw(child);
 use Test::More;
 
 my $top = "$FindBin::Bin/../..";
@@ -75,6 +78,35 @@ ok(wait_for(sub { told('row1') eq 'allow stale_allowed STALE' }),
    'what was known serves');
 redis_tls('redis');
 ok(wait_for(sub { status()->{stores}{r}{data} eq 'up' }), '... and is back');
+
+
+# one that takes nothing for a moment, and more is written than a socket holds
+
+my $slow = IO::Socket::UNIX->new(Local => "$dir/slow.sock", Listen => 8)
+    or die $!;
+chmod 0777, "$dir/slow.sock";
+my $relay = child(\&relay);
+
+gate_reload(http => http("$gate ssl_name redis.test;")
+                    =~ s/server \S+ zone 4m; (.*) timeout 2s/server unix:$dir\/slow.sock; zone 3m; $1 timeout 30s/r);
+ok(wait_for(sub { trusted('r') == 2 }), 'there is a relay');
+
+my $asked = lookups();
+my $long = 'x' x 100;
+
+kill STOP => $relay;
+
+my @waiting = map {
+    my $link = IO::Socket::UNIX->new("$dir/gate.sock") or die $!;
+    syswrite $link, "GET /x?device=$long$_ HTTP/1.0\r\n\r\n";
+    $link;
+} 1 .. 600;
+
+ok(wait_for(sub { lookups() >= $asked + 600 }), '... that has come to a halt');
+kill CONT => $relay;
+
+is(scalar(grep { (readline($_) // '') =~ / 403 / } @waiting), 600,
+   '... and whoever waited for it has an answer');
 
 
 # who is not who it should be
@@ -143,6 +175,41 @@ sub http {
     my ($ssl) = @_;
 
     return gated("server 127.0.0.1:$port; zone 4m; fresh 1h; timeout 2s; $ssl");
+}
+
+
+sub lookups { return status()->{stores}{r}{counters}{lookups} }
+
+
+# what comes at slow.sock goes on to redis
+
+sub relay {
+    my $select = IO::Select->new($slow);
+    my %other;
+
+    for (;;) {
+        for my $from ($select->can_read) {
+            if ($from == $slow) {
+                my $client = $slow->accept or next;
+                my $server = IO::Socket::INET->new("127.0.0.1:$port") or die $!;
+
+                @other{$client, $server} = ($server, $client);
+                $select->add($client, $server);
+
+            } elsif (my $to = $other{$from}) {
+                my ($n, $at) = (sysread($from, my $text, 65536), 0);
+
+                $at += syswrite($to, $text, $n - $at, $at) || $n
+                    while $n && $at < $n;
+
+                if (!$n) {
+                    $select->remove($from, $to);
+                    delete @other{$from, $to};
+                    close $_ for $from, $to;
+                }
+            }
+        }
+    }
 }
 
 
