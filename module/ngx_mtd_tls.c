@@ -156,6 +156,10 @@ ngx_mtd_tls_close(ngx_connection_t *c)
 
     if (c->ssl) {
         c->ssl->no_wait_shutdown = 1;
+
+        /* ngx_ssl_shutdown() frees nothing while it cannot write */
+
+        c->ssl->no_send_shutdown = !c->write->ready;
         (void) ngx_ssl_shutdown(c);
     }
 
