@@ -21,6 +21,7 @@ void
 mtd_address_key(mtd_address_key_t *key, const mtd_hash_key_t *secret)
 {
     mtd_address_fill(key->lengths, sizeof(key->lengths), secret, "lengths");
+    mtd_address_fill(key->start, sizeof(key->start), secret, "start");
     mtd_address_fill(key->low, sizeof(key->low), secret, "low");
     mtd_address_fill(key->high, sizeof(key->high), secret, "high");
 }
@@ -137,9 +138,9 @@ mtd_address(const mtd_address_key_t *key, unsigned kind, const u_char *p,
     mtd_hash_t         address;
     mtd_address_sum_t  sum[2];
 
-    sum[0].low = 0;
+    sum[0].low = key->start[0];
     sum[0].high = key->kinds[kind].word[0] + key->lengths[len].word[0];
-    sum[1].low = 0;
+    sum[1].low = key->start[1];
     sum[1].high = key->kinds[kind].word[1] + key->lengths[len].word[1];
 
     if (len >= 8) {

@@ -36,6 +36,7 @@
 typedef struct {
     mtd_hash_t   kinds[MTD_ADDRESS_KINDS];
     mtd_hash_t   lengths[MTD_ADDRESS_MAX + 1];
+    uint64_t     start[2];              /* lower halves of what to add */
     uint64_t     low[2][MTD_ADDRESS_MAX / 8];
     uint64_t     high[2][MTD_ADDRESS_MAX / 8];
 } mtd_address_key_t;

@@ -84,6 +84,7 @@ test_sum(unsigned which, unsigned kind, const u_char *p, size_t len)
     ctx = BN_CTX_new();
     sum = BN_new();
 
+    test_add(sum, test_key.start[which], 0, 1, ctx);
     test_add(sum, test_key.kinds[kind].word[which], 64, 1, ctx);
     test_add(sum, test_key.lengths[len].word[which], 64, 1, ctx);
 
