@@ -550,12 +550,43 @@ one_after_another(void **state)
 }
 
 
+/* what only an administrator can end is worth a call at night */
+
+static void
+levels(void **state)
+{
+    size_t  i;
+
+    static struct {
+        ngx_str_t   error;
+        ngx_uint_t  level;
+    } errors[] = {
+        { ngx_string("NOAUTH Authentication required."), NGX_LOG_CRIT },
+        { ngx_string("NOAUTH"), NGX_LOG_CRIT },
+        { ngx_string("WRONGPASS invalid username-password pair"),
+          NGX_LOG_CRIT },
+        { ngx_string("WRONGPASS"), NGX_LOG_CRIT },
+        { ngx_string("NOAUT"), NGX_LOG_ERR },
+        { ngx_string("WRONGPAS"), NGX_LOG_ERR },
+        { ngx_string("NOPERM this user has no permissions"), NGX_LOG_ERR },
+        { ngx_string("LOADING Redis is loading"), NGX_LOG_ERR },
+        { ngx_string(""), NGX_LOG_ERR }
+    };
+
+    for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        assert_int_equal(ngx_mtd_resp_level(&errors[i].error),
+                         errors[i].level);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(corpus_of_attacks),
         cmocka_unit_test(one_after_another),
+        cmocka_unit_test(levels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
