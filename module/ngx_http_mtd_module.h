@@ -161,6 +161,7 @@ typedef struct {
     unsigned                      open:1;       /* queue is in use */
     unsigned                      checking:1;   /* redis is asked again */
     unsigned                      again:1;      /* ... and must be again */
+    unsigned                      told:1;       /* by redis, a moment ago */
     unsigned                      unsure:1;     /* redis did not answer */
     unsigned                      judging:1;
     unsigned                      user_known:1;

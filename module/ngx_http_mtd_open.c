@@ -24,6 +24,7 @@
 #define NGX_HTTP_MTD_OPEN_ALIASES   10      /* ms in which changes add up */
 #define NGX_HTTP_MTD_OPEN_PAUSE     200     /* ms from one walk to the next */
 #define NGX_HTTP_MTD_OPEN_TICK      1000    /* ms */
+#define NGX_HTTP_MTD_OPEN_TOLD      60000   /* ms, longer than any lookup */
 
 
 /* of one store */
@@ -54,9 +55,9 @@ static ngx_uint_t ngx_http_mtd_open_redirected(ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx);
 static ngx_uint_t ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens,
-    ngx_mtd_lookup_t *lookup);
+    ngx_mtd_lookup_t *lookup, ngx_uint_t told);
 static ngx_uint_t ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
-    const ngx_mtd_answer_t *before);
+    const ngx_mtd_answer_t *before, ngx_uint_t told);
 static void ngx_http_mtd_open_asked(void *data);
 static void ngx_http_mtd_open_decided(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx, ngx_http_mtd_ctx_t *before);
@@ -155,6 +156,7 @@ ngx_http_mtd_open_add(ngx_http_request_t *r, ngx_http_mtd_ctx_t *ctx)
 
         /* what was answered first may have changed before the last answer */
 
+        ctx->told = 1;
         ngx_http_mtd_open_due(opens, ctx);
     }
 }
@@ -388,8 +390,11 @@ static ngx_uint_t
 ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
     ngx_http_mtd_ctx_t *ctx)
 {
-    ngx_uint_t        i;
+    ngx_uint_t        i, told;
     ngx_mtd_answer_t  before;
+
+    told = ctx->told;
+    ctx->told = 0;
 
     if (ctx->verdict.reason == MTD_REASON_BYPASS) {
 
@@ -417,11 +422,12 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
         before.device = ctx->device;
         before.record = ctx->record;
 
-        return ngx_http_mtd_open_same(opens, &before);
+        return ngx_http_mtd_open_same(opens, &before, told);
     }
 
     if (ctx->found == NULL) {
-        return ctx->ask && ngx_http_mtd_open_told(opens, ctx->ask->lookup);
+        return ctx->ask
+               && ngx_http_mtd_open_told(opens, ctx->ask->lookup, told);
     }
 
     if (ctx->found->n == 0) {
@@ -430,7 +436,7 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
 
     for (i = 0; i < ctx->found->n; i++) {
 
-        if (!ngx_http_mtd_open_same(opens, &ctx->found->answer[i])) {
+        if (!ngx_http_mtd_open_same(opens, &ctx->found->answer[i], told)) {
             return 0;
         }
     }
@@ -442,13 +448,14 @@ ngx_http_mtd_open_unchanged(ngx_http_mtd_opens_t *opens,
 /* the same by what redis was asked for, at first */
 
 static ngx_uint_t
-ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens, ngx_mtd_lookup_t *lookup)
+ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens, ngx_mtd_lookup_t *lookup,
+    ngx_uint_t told)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < lookup->n; i++) {
 
-        if (!ngx_http_mtd_open_same(opens, &lookup->slot[i].answer)) {
+        if (!ngx_http_mtd_open_same(opens, &lookup->slot[i].answer, told)) {
             return 0;
         }
     }
@@ -457,14 +464,20 @@ ngx_http_mtd_open_told(ngx_http_mtd_opens_t *opens, ngx_mtd_lookup_t *lookup)
 }
 
 
+/* what redis has told a moment ago need not be fresh, but still be there */
+
 static ngx_uint_t
 ngx_http_mtd_open_same(ngx_http_mtd_opens_t *opens,
-    const ngx_mtd_answer_t *before)
+    const ngx_mtd_answer_t *before, ngx_uint_t told)
 {
-    ngx_mtd_answer_t  answer;
+    ngx_mtd_answer_t    answer;
+    ngx_mtd_lookups_t  *lookups;
 
-    if (!ngx_mtd_lookup_known(&opens->store->lookups, &before->alias,
-                              &answer))
+    lookups = &opens->store->lookups;
+
+    if (!(told && ngx_mtd_lookup_last(lookups, &before->alias,
+                                      NGX_HTTP_MTD_OPEN_TOLD, &answer))
+        && !ngx_mtd_lookup_known(lookups, &before->alias, &answer))
     {
         return 0;
     }

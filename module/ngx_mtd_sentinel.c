@@ -714,8 +714,14 @@ ngx_mtd_sentinel_value(ngx_mtd_sentinel_t *sentinel, ngx_uint_t index,
         break;
 
     case NGX_MTD_SENTINEL_EPOCH:
-        n = ngx_atoof(text->data, text->len);
-        sentinel->epoch = (n == NGX_ERROR) ? 0 : (uint64_t) n;
+
+        /* a replica has none, whatever a Sentinel says of it */
+
+        if (sentinel->step == NGX_MTD_SENTINEL_MASTER) {
+            n = ngx_atoof(text->data, text->len);
+            sentinel->epoch = (n == NGX_ERROR) ? 0 : (uint64_t) n;
+        }
+
         break;
     }
 }

@@ -82,6 +82,16 @@ get('/x?device=gone');
 ok(wait_for(sub { logged('gone') =~ / (\w+)$/ }), '... and comes again');
 like(logged('gone'), qr/^(\w{16}) \1$/, '... as the same in the log');
 
+# what has been told a moment ago may be older than "fresh" by then
+
+gate_reload(workers => 1, http => http('fresh 1ms; stale 1m;'));
+ok(wait_for(sub { trusted('r') == 1 }), 'the worker hears of changes');
+script('rule HMGET mtd:device:three 1 delay 50');
+$asked = asked();
+$open{again} = waits('again', '/x?device=three');
+is(asked(), $asked + 2, 'it is looked at and not asked for once more');
+ok(waiting('again'), '... and stays');
+
 is(alerts(), '', 'nothing is wrong');
 
 done_testing();
@@ -116,8 +126,10 @@ sub asked { return script('count GET') + script('count HMGET') }
 
 
 sub http {
+    my $more = $_[0] // '';
+
     return <<"END";
-mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; }
+mtd_redis r { server unix:$dir/redis.sock; zone 1m; timeout 10s; $more }
 mtd_policy p { }
 log_format time "\$request_uri \$mtd_lookup_time \$mtd_device";
 server {
