@@ -186,6 +186,7 @@ typedef struct {
 } ngx_http_mtd_ctx_t;
 
 
+#define NGX_HTTP_MTD_CTX_HALF   offsetof(ngx_http_mtd_ctx_t, ask)
 #define NGX_HTTP_MTD_CTX_ZERO   offsetof(ngx_http_mtd_ctx_t, alias)
 
 

@@ -90,16 +90,17 @@ static ngx_inline ngx_http_mtd_ctx_t *
 ngx_http_mtd_create_ctx(ngx_http_request_t *r)
 {
     ngx_http_mtd_ctx_t  *ctx;
-    static const u_char  zero[NGX_HTTP_MTD_CTX_ZERO];
 
     ctx = ngx_palloc(r->pool, sizeof(ngx_http_mtd_ctx_t));
     if (ctx == NULL) {
         return NULL;
     }
 
-    /* a copy takes 9 moves; to clear as many bytes, gcc has a slow loop */
+    /* in two: for more than 80 bytes gcc has a loop, which is slow */
 
-    ngx_memcpy(ctx, zero, NGX_HTTP_MTD_CTX_ZERO);
+    ngx_memzero(ctx, NGX_HTTP_MTD_CTX_HALF);
+    ngx_memzero((u_char *) ctx + NGX_HTTP_MTD_CTX_HALF,
+                NGX_HTTP_MTD_CTX_ZERO - NGX_HTTP_MTD_CTX_HALF);
 
     ngx_http_set_ctx(r, ctx, ngx_http_mtd_module);
 
