@@ -89,22 +89,9 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-resolver 127.0.0.1:$dns ipv6=off;
-mtd_redis r {
-    cluster on; server 127.0.0.1:$port; zone 1m; timeout 20s; fresh 1h;
-}
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return "resolver 127.0.0.1:$dns ipv6=off;\n"
+           . gated("cluster on; server 127.0.0.1:$port; zone 1m; timeout 20s;"
+                   . ' fresh 1h;');
 }
 
 

@@ -71,22 +71,8 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-mtd_redis r {
-    server unix:$dir/redis.sock; password file:$dir/password; database 3;
-    zone 1m; fresh 1h; stale 2h;
-}
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    add_header X-Lookup "\$mtd_lookup" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    return gated("server unix:$dir/redis.sock; password file:$dir/password;"
+                 . ' database 3; zone 1m; fresh 1h; stale 2h;');
 }
 
 

@@ -70,22 +70,11 @@ done_testing();
 
 
 sub http {
-    return <<"END";
-resolver 127.0.0.1:$dns ipv6=off; resolver_timeout 500ms;
-mtd_redis r {
-    sentinel mymaster ${\ join ' ', map { $_->at } @sentinels }; zone 1m;
-    fresh 1h; stale 2h; timeout 2s;
-}
-mtd_policy p { }
-server {
-    listen unix:$dir/gate.sock;
-    mtd p; mtd_profile generic; mtd_identify value;
-    mtd_value \$arg_device kind=serial;
-    add_header X-Is "\$mtd_decision \$mtd_reason" always;
-    location / { empty_gif; }
-    location = /status { mtd_status; }
-}
-END
+    my $at = join ' ', map { $_->at } @sentinels;
+
+    return "resolver 127.0.0.1:$dns ipv6=off; resolver_timeout 500ms;\n"
+           . gated("sentinel mymaster $at; zone 1m; fresh 1h; stale 2h;"
+                   . ' timeout 2s;');
 }
 
 
